@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import Type from 'typebox'
+import { contract, verb } from '../contracts/index.ts'
+import { conflict, GantryError } from '../errors/index.ts'
+import { createLogger, currentTrace, withTrace } from '../log/index.ts'
+import { startRelay, Store } from '../store/index.ts'
+import { type Bus, connectBus } from './index.ts'
+import { startTestNats } from './testing.ts'
+
+const log = createLogger('test', 'silent')
+const demo = contract('demo', '1.0.0', {
+  'thing.echo': verb({
+    summary: 'Says it again.',
+    request: Type.Object({ text: Type.String() }),
+    reply: Type.Object({ text: Type.String() }),
+    callers: ['admin'],
+  }),
+  'thing.fail': verb({ summary: 'Fails.', request: Type.Object({}), reply: Type.Object({}), callers: ['admin'] }),
+  'thing.trace': verb({ summary: 'Trace.', request: Type.Object({}), reply: Type.Unknown(), callers: ['admin'] }),
+})
+
+let nats: Awaited<ReturnType<typeof startTestNats>>
+let bus: Bus
+const connectOne = (): Promise<Bus> =>
+  connectBus({ url: nats.url, credentials: { user: 'u', password: 'p' }, node: 'n1', log })
+
+before(async () => {
+  nats = await startTestNats()
+  bus = await connectOne()
+})
+after(async () => {
+  await bus.close()
+  await nats.stop()
+})
+
+const kindOf = (kind: string, text: RegExp) => (e: unknown) =>
+  e instanceof GantryError && e.kind === kind && text.test(e.message)
+
+test('a verb is answered, checked and told apart from a failure', async () => {
+  const served = await bus.serve(demo, {
+    'thing.echo': async ({ text }) => ({ text }),
+    'thing.fail': async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      throw conflict('held by me', { details: { holder: 'me' } })
+    },
+    'thing.trace': async () => currentTrace(),
+  })
+  const client = bus.client(demo)
+  assert.deepEqual(await client['thing.echo']({ text: 'é' }), { text: 'é' })
+  await assert.rejects(client['thing.echo']({ text: 5 as unknown as string }), kindOf('invalid', /text must be string/))
+  await assert.rejects(
+    client['thing.fail']({}),
+    (e: unknown) => kindOf('conflict', /held by me/)(e) && (e as GantryError).details?.['holder'] === 'me',
+  )
+  const trace = { job: 'j1', traceparent: '00-a-b-01' }
+  assert.deepEqual(await withTrace(trace, () => client['thing.trace']({})), trace)
+  await served.stop()
+  await assert.rejects(client['thing.echo']({ text: 'x' }), kindOf('unavailable', /demo service is not there/))
+})
+
+test('a fact is heard until it is handled, and once when told twice', async () => {
+  const id = 'a'.repeat(64)
+  const heard: string[] = []
+  let failures = 1
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const hearing = await bus.onFacts('t1', async (name, fact) => {
+    if (failures-- > 0) throw new Error('not now')
+    heard.push(name, (fact as { cgroup: string }).cgroup)
+    if (heard.length === 4) resolve()
+  })
+  await bus.tellFact('cgroup.oom', { id, cgroup: 'one', total: 1 }, 'x1')
+  await bus.tellFact('cgroup.oom', { id, cgroup: 'one', total: 1 }, 'x1')
+  await bus.tellFact('cgroup.oom', { id, cgroup: 'two', total: 2 }, 'x2')
+  await promise
+  assert.deepEqual(heard.filter((h) => h !== 'cgroup.oom').sort(), ['one', 'two'])
+  await hearing.stop()
+})
+
+const actions = async (since: Date): Promise<string[]> => {
+  const seen: string[] = []
+  const query = { since, until: new Date(), signal: new AbortController().signal }
+  for await (const { event } of bus.events(query)) seen.push(event.Action)
+  return seen
+}
+
+test('the outbox is published in order, once, also when the teller dies between publishing and noting it', async () => {
+  const since = new Date(Date.now() - 1000)
+  const store = new Store(':memory:', ['CREATE TABLE t (x INTEGER) STRICT'], 'n1')
+  const relay = await startRelay(store, bus, log)
+  for (let i = 0; i < 20; i++) {
+    store.transaction(() => {
+      store.run('INSERT INTO t VALUES (?)', i)
+      store.emit({ type: 'network', action: `a${i}`, id: 'n', attributes: {} })
+    })
+  }
+  assert.throws(() =>
+    store.transaction(() => {
+      store.emit({ type: 'network', action: 'never', id: 'n', attributes: {} })
+      throw new Error('rolled back')
+    }),
+  )
+  await relay.flushed()
+  await relay.stop()
+  const again = await startRelay(store, bus, log)
+  store.emit({ type: 'network', action: 'last', id: 'n', attributes: {} })
+  await again.flushed()
+  await again.stop()
+  assert.deepEqual(await actions(since), [...Array.from({ length: 20 }, (_, i) => `a${i}`), 'last'])
+  store.close()
+})
+
+test('live events arrive, and a query that nothing matches ends', async () => {
+  assert.deepEqual(await actions(new Date(Date.now() + 60_000)), [])
+  const store = new Store(':memory:', [], 'n1')
+  const relay = await startRelay(store, bus, log)
+  const aborter = new AbortController()
+  const live = (async () => {
+    for await (const { event } of bus.events({ since: new Date(), signal: aborter.signal })) return event.Actor.ID
+    return undefined
+  })()
+  store.emit({ type: 'volume', action: 'create', id: 'v1', attributes: {} })
+  assert.equal(await live, 'v1')
+  aborter.abort()
+  await relay.stop()
+  store.close()
+})

@@ -1,0 +1,100 @@
+import { headers, type JetStreamClient, type JetStreamManager, type NatsConnection } from 'nats'
+import type { Client, Contract, FactName, FactOf, Handlers } from '../contracts/index.ts'
+import { currentTrace, type Logger } from '../log/index.ts'
+import { clientOf } from './client.ts'
+import { encode } from './codec.ts'
+import { type BusOptions, connectNats } from './connect.ts'
+import { type EventQuery, readEvents, type SequencedEvent } from './events.ts'
+import { hearFacts } from './facts.ts'
+import { serveContract } from './serve.ts'
+import { ensureStreams } from './streams.ts'
+import { factPrefix, JOB_HEADER, statsSubject } from './subjects.ts'
+
+export interface Stoppable {
+  stop(): Promise<void>
+}
+
+/** A service's connection to the bus. */
+export interface Bus {
+  readonly node: string
+  /** Typed calls; failures are GantryErrors, `unavailable` when nobody answers. */
+  client<C extends Contract>(contract: C): Client<C>
+  /** Serves a contract; `stop` finishes what is under way. */
+  serve<C extends Contract>(contract: C, handlers: Handlers<C>): Promise<Stoppable>
+  /** Tells a fact; resolves when the stream has it. Telling it again with the same id within two minutes changes nothing. */
+  tellFact<N extends FactName>(name: N, fact: FactOf<N>, id: string): Promise<void>
+  /** Hears all facts, in order, each until `handle` resolves. */
+  onFacts(durable: string, handle: (name: FactName, fact: unknown) => Promise<void>): Promise<Stoppable>
+  events(query: EventQuery): AsyncIterable<SequencedEvent>
+  /** Publishes an event's payload under its subject; resolves when the stream has it. For the outbox relay. */
+  publishEvent(subject: string, payload: string, messageId: string): Promise<void>
+  /** A sample for whoever listens (`gantry.<node>.stats.<id>`); it is not stored. */
+  publishStats(id: string, sample: unknown): void
+  /** Ends the connection after all that was sent. */
+  close(): Promise<void>
+}
+
+const PUBLISH_TIMEOUT_MS = 5_000
+
+class NatsBus implements Bus {
+  readonly node: string
+  readonly #connection: NatsConnection
+  readonly #js: JetStreamClient
+  readonly #manager: JetStreamManager
+  readonly #log: Logger
+
+  constructor(connection: NatsConnection, manager: JetStreamManager, node: string, log: Logger) {
+    this.#connection = connection
+    this.#js = connection.jetstream({ timeout: PUBLISH_TIMEOUT_MS })
+    this.#manager = manager
+    this.node = node
+    this.#log = log
+  }
+
+  client<C extends Contract>(contract: C): Client<C> {
+    return clientOf(this.#connection, this.node, contract)
+  }
+
+  serve<C extends Contract>(contract: C, handlers: Handlers<C>): Promise<Stoppable> {
+    return serveContract(this.#connection, this.node, contract, handlers, this.#log)
+  }
+
+  async tellFact<N extends FactName>(name: N, fact: FactOf<N>, id: string): Promise<void> {
+    await this.#publish(`${factPrefix(this.node)}${name}`, encode(fact), `${name}:${id}`)
+  }
+
+  onFacts(durable: string, handle: (name: FactName, fact: unknown) => Promise<void>): Promise<Stoppable> {
+    return hearFacts(this.#js, this.#manager, this.node, durable, handle, this.#log)
+  }
+
+  events(query: EventQuery): AsyncIterable<SequencedEvent> {
+    return readEvents(this.#js, this.#manager, this.node, query)
+  }
+
+  async publishEvent(subject: string, payload: string, messageId: string): Promise<void> {
+    await this.#publish(subject, Buffer.from(payload), messageId)
+  }
+
+  async #publish(subject: string, data: Uint8Array, msgID: string): Promise<void> {
+    const job = currentTrace().job
+    const h = job === undefined ? undefined : headers()
+    if (job !== undefined) h?.set(JOB_HEADER, job)
+    await this.#js.publish(subject, data, { msgID, ...(h === undefined ? {} : { headers: h }) })
+  }
+
+  publishStats(id: string, sample: unknown): void {
+    if (!this.#connection.isClosed()) this.#connection.publish(statsSubject(this.node, id), encode(sample))
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.drain().catch(() => this.#connection.close())
+  }
+}
+
+/** Connects to the bus and makes sure of its streams. */
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  const connection = await connectNats(options)
+  const manager = await connection.jetstreamManager({ checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
+  await ensureStreams(manager)
+  return new NatsBus(connection, manager, options.node, options.log)
+}

@@ -1,0 +1,2 @@
+export * from './gantry-error.ts'
+export * from './mapping.ts'

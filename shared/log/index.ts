@@ -1,0 +1,26 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { pino, type Logger } from 'pino'
+
+export type { Logger }
+
+/** What travels with a piece of work through every service: the job it belongs to and its W3C trace context. */
+export interface Trace {
+  readonly job?: string | undefined
+  readonly traceparent?: string | undefined
+}
+
+const storage = new AsyncLocalStorage<Trace>()
+
+export const currentTrace = (): Trace => storage.getStore() ?? {}
+export const withTrace = <T>(trace: Trace, run: () => T): T => storage.run(trace, run)
+
+/** A logger of JSON lines on stdout; each line carries the service, and job and trace ids when there are any. */
+export function createLogger(service: string, level = process.env['GANTRY_LOG_LEVEL'] ?? 'info'): Logger {
+  return pino({
+    name: service,
+    level,
+    base: { service, pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    mixin: () => ({ ...currentTrace() }),
+  })
+}

@@ -1,0 +1,3 @@
+export * from './module.ts'
+export * from './start.ts'
+export * from './version.ts'

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { GantryError, conflict } from '../errors/index.ts'
+import { createLogger } from '../log/index.ts'
+import { closeStreamClients, createStreamServer, openStream, type StreamServer } from './index.ts'
+
+let dir: string
+let server: StreamServer
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'gantry-streams-'))
+  server = await createStreamServer({ path: join(dir, 's.sock'), log: createLogger('test', 'silent') })
+})
+after(async () => {
+  closeStreamClients()
+  await server.close()
+  await rm(dir, { recursive: true })
+})
+
+test('bytes go there and back unharmed, whatever their number', async () => {
+  const ref = server.offer(async (c) => {
+    for await (const frame of c.frames) {
+      if (frame.eof) break
+      await c.send(1, frame.data)
+    }
+  })
+  const sent = randomBytes(5_000_000)
+  const client = openStream(ref)
+  const sending = client.send(0, sent).then(() => client.sendEof(0))
+  const hash = createHash('sha256')
+  let length = 0
+  for await (const frame of client.frames) {
+    assert.equal(frame.channel, 1)
+    hash.update(frame.data)
+    length += frame.data.length
+  }
+  await sending
+  assert.equal(length, sent.length)
+  assert.equal(hash.digest('hex'), createHash('sha256').update(sent).digest('hex'))
+})
+
+test('an error of the server keeps its kind and words', async () => {
+  const client = openStream(
+    server.offer(async () => {
+      throw conflict('taken by x', { details: { holder: 'x' } })
+    }),
+  )
+  await assert.rejects(
+    async () => {
+      for await (const _ of client.frames);
+    },
+    (e: unknown) => e instanceof GantryError && e.kind === 'conflict' && e.message === 'taken by x',
+  )
+})
+
+test('a ticket opens a stream once', async () => {
+  const ref = server.offer(async (c) => c.send(1, Buffer.from('x')))
+  for await (const _ of openStream(ref).frames);
+  await assert.rejects(async () => {
+    for await (const _ of openStream(ref).frames);
+  }, /ticket/)
+})
+
+test('a client that goes away is seen by the server', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const client = openStream(
+    server.offer(async (c) => {
+      c.closed.addEventListener('abort', () => resolve())
+      await c.send(1, Buffer.from('hello'))
+      await promise
+    }),
+  )
+  await assert.rejects(async () => {
+    for await (const _ of client.frames) client.fail(new Error('enough'))
+  }, /cancelled/)
+  await promise
+})
