@@ -1,0 +1,57 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { basename, dirname } from 'node:path'
+import { errno, libc, syscallFn, SystemError } from './libc.ts'
+
+const AF_UNIX = 1
+const SOCK_STREAM = 1
+const SOCK_SEQPACKET = 5
+const SOCK_NONBLOCK = 0o4000
+const SOCK_CLOEXEC = 0o2000000
+const O_PATH = 0o10000000
+
+const socket = syscallFn('int socket(int domain, int type, int protocol)')
+const connect = syscallFn('int connect(int fd, const void *address, uint32_t length)')
+const dup3 = syscallFn('int dup3(int oldfd, int newfd, int flags)')
+const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)') as (
+  domain: number,
+  type: number,
+  protocol: number,
+  fds: number[],
+) => number
+
+/**
+ * Connects to a SOCK_SEQPACKET unix socket (unix(7)) and gives it as an ordinary, half-open `net.Socket`: each `data` event is
+ * one packet and each `write` is one packet, if the writer waits for a write's callback before the next (Node joins what
+ * waits). Paused, it stops reading: that is the back-pressure which the packet socket libraries of npm lack.
+ *
+ * Node knows stream sockets only. So the Socket is made on one end of a stream pair, whose number then becomes the packet
+ * socket (dup3) before the event loop has seen it: libuv's read, write and shutdown are the same for both.
+ *
+ * The path may be longer than the 107 bytes that an address holds. Throws SystemError: ENOENT, ECONNREFUSED when nobody listens.
+ */
+export function connectSeqpacket(path: string): Socket {
+  const fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+  try {
+    const dir = openSync(dirname(path), O_PATH | constants.O_DIRECTORY)
+    try {
+      const address = Buffer.from(`\0\0/proc/self/fd/${dir}/${basename(path)}\0`)
+      address.writeUInt16LE(AF_UNIX, 0)
+      connect(fd, address, address.length)
+    } finally {
+      closeSync(dir)
+    }
+    const pair = [-1, -1]
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === -1) throw new SystemError('socketpair', errno())
+    const [mine, other] = pair as [number, number]
+    const result = new Socket({ fd: mine, readable: true, writable: true, allowHalfOpen: true })
+    try {
+      dup3(fd, mine, SOCK_CLOEXEC)
+    } finally {
+      closeSync(other)
+    }
+    return result
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,80 @@
+import { execFile } from 'node:child_process'
+import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { OciPaths } from './paths.ts'
+
+export interface ProbedRuntime {
+  readonly path: string
+  readonly version: string
+  readonly conmon: string
+}
+
+const SEARCH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
+
+/** A program's path; undefined when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  return SEARCH.map((dir) => join(dir, name)).find((path) => {
+    try {
+      accessSync(path, constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** A name that no image has. */
+const NOWHERE = '/gantry-probe-program'
+
+/**
+ * Finds out whether a runtime can run containers on this host, by letting it try: it is to create one whose program does not exist.
+ * One that gets as far as looking for the program has made namespaces, mounts and cgroup, and cleans up itself.
+ */
+export async function probeRuntime(
+  runtime: { readonly name: string; readonly install: string; message(stderr: string): string },
+  paths: OciPaths,
+  engine: string,
+): Promise<ProbedRuntime | { readonly reason: string }> {
+  const conmon = findProgram('conmon')
+  if (conmon === undefined) return { reason: 'conmon is not installed: apt-get install conmon' }
+  const path = findProgram(runtime.name)
+  if (path === undefined) return { reason: `${runtime.name} is not installed: ${runtime.install}` }
+  const dir = paths.probe
+  const rootfs = join(dir, 'rootfs')
+  mkdirSync(rootfs, { recursive: true, mode: 0o700 })
+  try {
+    const id = `${engine}-probe-${runtime.name}-${process.pid}`
+    writeFileSync(join(dir, 'config.json'), JSON.stringify(probeConfig(rootfs, `/${id}`)))
+    const version = run(path, ['--version'])
+    const state = join(dir, 'state')
+    const tried = await run(path, ['--root', state, 'create', '--bundle', dir, '--pid-file', join(dir, 'pid'), id])
+    const { stdout } = await version
+    if (!tried.stderr.includes(NOWHERE)) {
+      await run(path, ['--root', state, 'delete', '--force', id])
+      const said = runtime.message(tried.stderr)
+      return { reason: said === '' ? `${runtime.name} could not create a container, without saying why` : said }
+    }
+    return { path, conmon, version: /version ([^\s]+)/.exec(stdout)?.[1] ?? 'unknown' }
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+const probeConfig = (rootfs: string, cgroupsPath: string): object => ({
+  ociVersion: '1.0.2',
+  process: { user: { uid: 0, gid: 0 }, args: [NOWHERE], cwd: '/', env: [] },
+  root: { path: rootfs, readonly: true },
+  mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+  linux: {
+    cgroupsPath,
+    namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map((type) => ({ type })),
+    resources: { devices: [{ allow: false, access: 'rwm' }] },
+  },
+})
+
+function run(path: string, args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(path, args, { timeout: 10_000 }, (_, stdout, stderr) => resolve({ stdout, stderr }))
+    child.stdin?.end()
+  })
+}

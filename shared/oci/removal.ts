@@ -1,0 +1,106 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SHIM_FILES } from '../conmon/shim.ts'
+import { internal, unavailable } from '../errors/index.ts'
+import { isCode } from '../kernel/libc.ts'
+import { identify, parentOf, signalProcess, type ProcessIdentity } from '../kernel/pidfd.ts'
+
+const SIGKILL = 9
+const KILL_TIMEOUT_MS = 10_000
+
+export interface ContainerRemains {
+  readonly id: string
+  /** The bundle. */
+  readonly dir: string
+  readonly exited: () => Promise<unknown>
+  readonly runtime: string
+  readonly runtimeRoot: string
+}
+
+/**
+ * Ends what runs of a container that has no exit file, whatever state a crash left it in. Afterwards its directories can be removed:
+ * neither runtime nor shim needs them any more. (The runtime's own `delete` would do no more than that and remove the cgroup, which
+ * belongs to somebody else; it is asked only when no shim is there to tell what runs.)
+ */
+export async function endContainer(remains: ContainerRemains): Promise<void> {
+  const { shim, process } = findProcesses(remains.dir)
+  if (shim && process) {
+    signalProcess(process, SIGKILL)
+    await withTimeout(remains.exited(), remains.id)
+    return
+  }
+  // The shim takes a runtime that is still creating the container with it (PR_SET_PDEATHSIG).
+  if (shim) signalProcess(shim, SIGKILL)
+  if (existsSync(join(remains.runtimeRoot, remains.id))) await runtimeDelete(remains)
+}
+
+/** Ends what runs of an exec session. */
+export function endSession(dir: string): void {
+  const { shim, process } = findProcesses(dir)
+  if (process) signalProcess(process, SIGKILL)
+  else if (shim) signalProcess(shim, SIGKILL)
+}
+
+/**
+ * Shim and process from their pid files, proved to be what they were: the shim by its command line, which names the directory, the
+ * process by being the shim's child.
+ */
+function findProcesses(dir: string): { shim?: ProcessIdentity; process?: ProcessIdentity } {
+  const shimPid = readPid(join(dir, SHIM_FILES.shimPid))
+  if (shimPid === undefined || !commandLine(shimPid).includes(dir)) return {}
+  const shim = identify(shimPid)
+  if (!shim) return {}
+  const pid = readPid(join(dir, SHIM_FILES.pid))
+  const process = pid !== undefined && parentOf(pid) === shimPid ? identify(pid) : undefined
+  return { shim, ...(process ? { process } : {}) }
+}
+
+function readPid(path: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(path, 'utf8'))
+    return pid > 0 ? pid : undefined
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return undefined
+    throw error
+  }
+}
+
+function commandLine(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'ESRCH')) return []
+    throw error
+  }
+}
+
+function runtimeDelete(remains: ContainerRemains): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      remains.runtime,
+      ['--root', remains.runtimeRoot, 'delete', '--force', remains.id],
+      { timeout: KILL_TIMEOUT_MS },
+      (error, _, stderr) => {
+        if (error && !/does not exist/.test(stderr)) {
+          reject(internal(`${remains.runtime} could not remove ${remains.id}: ${stderr.trim() || error.message}`))
+        } else resolve()
+      },
+    )
+  })
+}
+
+async function withTimeout(exited: Promise<unknown>, id: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(unavailable(`the process of ${id} did not end within 10 s of SIGKILL (is it frozen?)`)),
+      KILL_TIMEOUT_MS,
+    )
+  })
+  try {
+    await Promise.race([exited, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
