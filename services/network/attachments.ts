@@ -1,0 +1,82 @@
+import type { EndpointRequest } from '../../shared/contracts/index.ts'
+import type { Placed } from './gateway.ts'
+import { networkEvent } from './network-events.ts'
+import type { SandboxRecord } from './records.ts'
+import { applyDefaultRoutes } from './routing.ts'
+import { netnsOf, type SandboxParts } from './sandbox-parts.ts'
+
+/** Endpoints of live sandboxes come and go. The caller has the sandbox to itself. */
+export class Attachments {
+  readonly #p: SandboxParts
+
+  constructor(parts: SandboxParts) {
+    this.#p = parts
+  }
+
+  /** The id of the network that a request names; what it says when there is none. */
+  networkId = (ref: string): string =>
+    this.#p.context.records.networkNamed(ref === 'default' ? 'bridge' : ref)?.id ?? ref
+
+  /** Adds an endpoint; when that fails nothing is left of it. `settle` follows. */
+  async attach(sandbox: SandboxRecord, request: EndpointRequest): Promise<void> {
+    const { records, store } = this.#p.context
+    const planned = store.transaction(() => {
+      const planned = this.#p.endpoints.plan(sandbox, request)
+      this.#p.publishing.reserve(sandbox, this.#p.endpoints.of(sandbox.id))
+      return planned
+    })
+    const netns = netnsOf(this.#p, sandbox) ?? ''
+    try {
+      const placed = await this.#p.endpoints.attach(planned, netns)
+      store.transaction(() => {
+        records.putEndpoint(placed.endpoint)
+        this.#remember(sandbox.id, placed, request)
+        store.emit(networkEvent('connect', placed.network, sandbox.id))
+      })
+    } catch (error) {
+      await this.#p.endpoints.detach(planned, netns).catch((failure: unknown) => {
+        this.#p.context.log.warn({ endpoint: planned.endpoint.id, failure }, 'a half-made endpoint stays until restart')
+      })
+      store.transaction(() => this.#p.endpoints.forget(planned))
+      throw error
+    }
+  }
+
+  /** Takes an endpoint away. `settle` follows. */
+  async detach(sandbox: SandboxRecord, placed: Placed): Promise<void> {
+    const { records, store } = this.#p.context
+    records.setEndpointPhase(placed.endpoint.id, 'deleting')
+    await this.#p.endpoints.detach(placed, netnsOf(this.#p, sandbox) ?? '')
+    store.transaction(() => {
+      this.#p.endpoints.forget(placed)
+      this.#remember(sandbox.id, placed, undefined)
+      store.emit(networkEvent('disconnect', placed.network, sandbox.id))
+    })
+  }
+
+  /** Keeps the sandbox's request what it would have to be now to make the same. */
+  #remember(id: string, { network }: Placed, request: EndpointRequest | undefined): void {
+    const { records } = this.#p.context
+    const sandbox = records.sandbox(id)
+    if (!sandbox) return
+    const others = sandbox.request.endpoints.filter((e) => this.networkId(e.network) !== network.id)
+    const endpoints = request ? [...others, request] : others
+    records.putSandbox({ ...sandbox, request: { ...sandbox.request, endpoints } })
+  }
+
+  /** Routes, ports, names: all that depends on which endpoints there are. `before`: those there were. */
+  async settle(id: string, before: readonly Placed[]): Promise<void> {
+    const sandbox = this.#p.context.records.sandbox(id)
+    if (!sandbox) return
+    const netns = netnsOf(this.#p, sandbox)
+    const placed = this.#p.endpoints.of(id)
+    if (netns !== null) applyDefaultRoutes(netns, before, placed)
+    if (sandbox.mode === 'private') {
+      this.#p.publishing.reserve(sandbox, placed)
+      this.#p.publishing.apply(id, placed)
+    }
+    this.#p.nameFiles.refresh(sandbox, placed)
+    this.#p.nameFiles.tellLinkers(id)
+    await this.#p.resolver.attach(sandbox, placed, netns)
+  }
+}

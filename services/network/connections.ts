@@ -1,0 +1,72 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { EndpointRequest, SandboxInfo } from '../../shared/contracts/index.ts'
+import { forbidden, invalid } from '../../shared/errors/index.ts'
+import type { Attachments } from './attachments.ts'
+import type { Locks } from './locks.ts'
+import type { SandboxRecord } from './records.ts'
+import { describeSandbox, readySandbox, type SandboxParts } from './sandbox-parts.ts'
+
+/** The first attempt may have died half-way: everything is made what it should be. */
+const UNKNOWN = [] as const
+
+/** `docker network connect` and `disconnect` of running containers. */
+export class Connections {
+  readonly #p: SandboxParts
+  readonly #attachments: Attachments
+  readonly #locks: Locks
+
+  /** `locks`: the same as those of `Sandboxes`. */
+  constructor(parts: SandboxParts, attachments: Attachments, locks: Locks) {
+    this.#p = parts
+    this.#attachments = attachments
+    this.#locks = locks
+  }
+
+  /** Adds an endpoint to a live sandbox; what it has stays as it is when that fails. */
+  async connect(id: string, request: EndpointRequest): Promise<SandboxInfo> {
+    return this.#locks.run(id, async () => {
+      const sandbox = readySandbox(this.#p, id)
+      refuseUnconnectable(sandbox)
+      const networkId = this.#attachments.networkId(request.network)
+      const before = this.#p.endpoints.of(id)
+      const there = before.find((p) => p.network.id === networkId)?.endpoint
+      const again = there?.phase === 'ready' && isDeepStrictEqual(there.request, request)
+      if (!again) await this.#attachments.attach(sandbox, request)
+      await this.#attachments.settle(id, again ? UNKNOWN : before)
+      return describeSandbox(this.#p, readySandbox(this.#p, id))
+    })
+  }
+
+  /** Takes an endpoint away; one that is not there is no error. */
+  async disconnect(id: string, network: string): Promise<SandboxInfo> {
+    return this.#locks.run(id, async () => {
+      const sandbox = readySandbox(this.#p, id)
+      const networkId = this.#attachments.networkId(network)
+      const before = this.#p.endpoints.of(id)
+      const placed = before.find((p) => p.network.id === networkId)
+      if (placed && sandbox.mode === 'host') {
+        throw invalid('container cannot be disconnected from host network or connected to host network')
+      }
+      if (placed) await this.#attachments.detach(sandbox, placed)
+      await this.#attachments.settle(id, placed ? before : UNKNOWN)
+      return describeSandbox(this.#p, readySandbox(this.#p, id))
+    })
+  }
+}
+
+/** Docker's rules and words. */
+function refuseUnconnectable({ mode }: SandboxRecord): void {
+  if (mode === 'container') {
+    throw invalid(
+      'container sharing network namespace with another container or host cannot be connected to any other network',
+    )
+  }
+  if (mode === 'host') {
+    throw invalid('cannot connect container to host network - container must be created in host network mode')
+  }
+  if (mode === 'none') {
+    throw forbidden(
+      'container cannot be connected to multiple networks with one of the networks in private (none) mode',
+    )
+  }
+}

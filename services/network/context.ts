@@ -1,0 +1,80 @@
+import { BlockList } from 'node:net'
+import type { Config } from '../../shared/config/index.ts'
+import type { DriverSet, NetworkDriver, NetworkSpec } from '../../shared/drivers/index.ts'
+import type { Logger } from '../../shared/log/index.ts'
+import type { Store } from '../../shared/store/index.ts'
+import type { Firewall } from './firewall/index.ts'
+import type { Ipam } from './ipam/index.ts'
+import type { PortAllocator } from './ports/index.ts'
+import type { EndpointRecord, NetworkRecord, Records } from './records.ts'
+
+/** What the parts of the service share. */
+export interface NetworkContext {
+  readonly config: Config
+  readonly log: Logger
+  readonly store: Store
+  readonly records: Records
+  readonly drivers: DriverSet<NetworkDriver>
+  readonly ipam: Ipam
+  readonly ports: PortAllocator
+  readonly firewall: Firewall
+  /** Work that goes on after a verb was answered: interfaces on their way out. */
+  readonly background: Background
+}
+
+/** The driver's view of a network. */
+export const networkSpec = (n: NetworkRecord): NetworkSpec => ({
+  id: n.id,
+  name: n.name,
+  subnets: n.pools.map(({ cidr, gateway }) => ({ cidr, gateway })),
+  internal: n.internal,
+  ipv6: n.ipv6,
+  options: n.options,
+})
+
+/** Addresses of an endpoint with their networks' prefix lengths. */
+export const endpointAddresses = (network: NetworkRecord, e: Pick<EndpointRecord, 'ipv4' | 'ipv6'>): string[] =>
+  network.pools.flatMap((pool) => {
+    const address = pool.v6 ? e.ipv6 : e.ipv4
+    return address !== '' && poolHas(pool.cidr, address, network) ? [`${address}/${pool.cidr.split('/')[1] ?? ''}`] : []
+  })
+
+// One pool of each family is the rule; only with several does the address decide.
+const poolHas = (cidr: string, address: string, network: NetworkRecord): boolean => {
+  const same = network.pools.filter((p) => p.v6 === cidr.includes(':'))
+  return same.length < 2 || same.find((p) => contains(p.cidr, address))?.cidr === cidr
+}
+
+/** Whether an address lies in a subnet. */
+export function contains(cidr: string, address: string): boolean {
+  const [base = '', length = ''] = cidr.split('/')
+  const family = base.includes(':') ? 'ipv6' : 'ipv4'
+  if (address.includes(':') !== base.includes(':')) return false
+  const list = new BlockList()
+  list.addSubnet(base, Number(length), family)
+  return list.check(address, family)
+}
+
+/** Remembers promises of work nobody waits for, so that a failure is logged and the end can wait for them. */
+export class Background {
+  readonly #log: Logger
+  readonly #running = new Set<Promise<void>>()
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  add(what: string, work: Promise<unknown>): void {
+    const done = work
+      .then(
+        () => undefined,
+        (error: unknown) => this.#log.warn({ error }, `${what} failed`),
+      )
+      .finally(() => this.#running.delete(done))
+    this.#running.add(done)
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running)
+  }
+}

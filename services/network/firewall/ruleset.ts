@@ -1,0 +1,172 @@
+import { isIPv6 } from 'node:net'
+import type { FirewallModel, FirewallNetwork, PublishedPort } from './types.ts'
+
+/**
+ * The pure planner: from the model to nft(8) scripts, each of which is one transaction. Rules never change; networks are
+ * elements of sets and published ports elements of maps, so that a change costs the same with one as with 5,000 of them and a
+ * packet meets the same few rules.
+ */
+
+/** An engine's table. Its name always has the product's name in it, and the engine's, so that several live side by side. */
+export const tableName = (engine: string): string => (engine === 'gantry' ? engine : `gantry-${engine}`)
+
+/** Sets (by interface name) and maps (by protocol and port) of the table, and what their keys and values are. */
+const SETS = {
+  bridges: 'type ifname',
+  internal: 'type ifname',
+  masqueraded: 'type ifname',
+  icc: 'type ifname . ifname',
+} as const
+const MAPS = {
+  publish4: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service',
+  publish4_any: 'type inet_proto . inet_service : ipv4_addr . inet_service',
+  publish6: 'type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service',
+  publish6_any: 'type inet_proto . inet_service : ipv6_addr . inet_service',
+} as const
+type Holder = keyof typeof SETS | keyof typeof MAPS
+
+/** Chains and rules: the same for every engine. */
+const CHAINS = `
+	# Published ports. A port on one address goes before the same port on every address.
+	chain publish {
+		dnat ip to ip daddr . meta l4proto . th dport map @publish4
+		dnat ip to meta l4proto . th dport map @publish4_any
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6
+		dnat ip6 to meta l4proto . th dport map @publish6_any
+	}
+	chain prerouting {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local goto publish
+	}
+	chain output {
+		type nat hook output priority -100; policy accept;
+		# The kernel takes no answer for ::1 from a bridge: better refused at once, so that a client tries 127.0.0.1.
+		ip6 daddr ::1 return
+		fib daddr type local goto publish
+	}
+
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname @bridges goto published
+		iifname @masqueraded masquerade
+	}
+	# To a container through a published port, from another container or from this host (loopback too): the answer must come
+	# back the same way, so the bridge's address stands in for the sender's. No input interface: sent by this host, or bridged
+	# (br_netfilter). Who comes from outside keeps its address.
+	chain published {
+		ct status dnat iif 0 masquerade
+		ct status dnat iifname @bridges masquerade
+	}
+
+	# Bridges route 127.0.0.0/8 (route_localnet), so that the host's loopback reaches published ports: nobody else may use that.
+	chain loopback {
+		type filter hook prerouting priority raw; policy accept;
+		iifname "lo" accept
+		ip daddr 127.0.0.0/8 drop
+		ip saddr 127.0.0.0/8 drop
+	}
+
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		oifname @bridges goto inwards
+		iifname @internal drop
+	}
+	# Into a bridge come answers, its own containers where they may talk to each other, and published ports.
+	chain inwards {
+		ct state established,related accept
+		iifname . oifname @icc accept
+		iifname @internal drop
+		oifname @internal drop
+		ct status dnat accept
+		drop
+	}
+`
+
+type Elements = Map<Holder, string[]>
+
+function put(elements: Elements, holder: Holder, element: string): void {
+  const list = elements.get(holder)
+  if (list) list.push(element)
+  else elements.set(holder, [element])
+}
+
+function networkElements(network: FirewallNetwork, into: Elements): void {
+  const name = `"${network.bridge}"`
+  put(into, 'bridges', name)
+  if (network.icc) put(into, 'icc', `${name} . ${name}`)
+  if (network.internal) put(into, 'internal', name)
+  else if (network.masquerade) put(into, 'masqueraded', name)
+}
+
+const isAny = (hostIp: string): boolean => hostIp === '' || hostIp === '0.0.0.0' || hostIp === '::'
+
+function portElement(port: PublishedPort, withValue: boolean, into: Elements): void {
+  const v6 = isIPv6(port.address)
+  const target = withValue ? ` : ${port.address} . ${port.containerPort}` : ''
+  const key = `${port.protocol} . ${port.hostPort}`
+  if (isAny(port.hostIp)) put(into, v6 ? 'publish6_any' : 'publish4_any', key + target)
+  else put(into, v6 ? 'publish6' : 'publish4', `${port.hostIp} . ${key}${target}`)
+}
+
+const command = (verb: 'add' | 'delete', table: string, elements: Elements): string =>
+  [...elements].map(([holder, list]) => `${verb} element inet ${table} ${holder} { ${list.join(', ')} }\n`).join('')
+
+/** The whole table, replacing what is there. */
+export function planTable(table: string, model: FirewallModel): string {
+  const elements: Elements = new Map()
+  for (const network of model.networks) networkElements(network, elements)
+  for (const ports of model.ports.values()) for (const port of ports) portElement(port, true, elements)
+  const declare = (kind: string, holders: Readonly<Partial<Record<Holder, string>>>): string =>
+    (Object.entries(holders) as [Holder, string][])
+      .map(([holder, type]) => {
+        const list = elements.get(holder)
+        const body = list
+          ? `\t\t${type};\n\t\telements = {\n\t\t\t${list.join(',\n\t\t\t')}\n\t\t}\n`
+          : `\t\t${type};\n`
+        return `\t${kind} ${holder} {\n${body}\t}\n`
+      })
+      .join('')
+  // Adding it first makes the deletion succeed where there is none.
+  return `table inet ${table}\ndelete table inet ${table}\ntable inet ${table} {\n${declare('set', SETS)}${declare('map', MAPS)}${CHAINS}}\n`
+}
+
+/** Takes the table away. */
+export const planRemoval = (table: string): string => `table inet ${table}\ndelete table inet ${table}\n`
+
+/** Changes one network; `before` or `after` is undefined when it is new or goes away. */
+export function planNetwork(
+  table: string,
+  before: FirewallNetwork | undefined,
+  after: FirewallNetwork | undefined,
+): string {
+  const gone: Elements = new Map()
+  const come: Elements = new Map()
+  if (before) networkElements(before, gone)
+  if (after) networkElements(after, come)
+  return command('delete', table, gone) + command('add', table, come)
+}
+
+const same = (a: PublishedPort, b: PublishedPort): boolean =>
+  a.protocol === b.protocol &&
+  a.hostIp === b.hostIp &&
+  a.hostPort === b.hostPort &&
+  a.address === b.address &&
+  a.containerPort === b.containerPort
+
+/** Changes an owner's published ports from `before` to `after`; what is in both stays. Empty when nothing changes. */
+export function planPorts(table: string, before: readonly PublishedPort[], after: readonly PublishedPort[]): string {
+  const gone: Elements = new Map()
+  const come: Elements = new Map()
+  const keyed = (port: PublishedPort): string =>
+    `${port.protocol} ${port.hostIp} ${port.hostPort} ${isIPv6(port.address)}`
+  const old = new Map(before.map((port) => [keyed(port), port]))
+  for (const port of after) {
+    const was = old.get(keyed(port))
+    old.delete(keyed(port))
+    if (was && same(was, port)) continue
+    if (was) portElement(was, false, gone)
+    portElement(port, true, come)
+  }
+  for (const port of old.values()) portElement(port, false, gone)
+  return command('delete', table, gone) + command('add', table, come)
+}

@@ -1,0 +1,2 @@
+export { Ipam } from './ipam.ts'
+export type { AddressLease, AddressRequest, HostRoute, Pool, PoolRange, PoolWish } from './types.ts'

@@ -1,0 +1,224 @@
+import type { Filters, Json } from '../../shared/contracts/index.ts'
+import { conflict, forbidden, notFound } from '../../shared/errors/index.ts'
+import { RtNetlink } from '../../shared/kernel/rtnetlink.ts'
+import { type NetworkContext, networkSpec } from './context.ts'
+import type { FirewallNetwork } from './firewall/index.ts'
+import type { HostRoute } from './ipam/index.ts'
+import { Locks } from './locks.ts'
+import { networkEvent } from './network-events.ts'
+import { type NetworkWish, readNetworkRequest } from './network-request.ts'
+import { filterNetworks, networkView, type NetworkUser } from './network-view.ts'
+import type { NetworkRecord } from './records.ts'
+
+/** The networks of this engine: made, shown, removed. */
+export class Networks {
+  readonly #c: NetworkContext
+  readonly #locks = new Locks()
+
+  constructor(context: NetworkContext) {
+    this.#c = context
+  }
+
+  /** Makes a network. The same id again returns what is there. */
+  async create(id: string, spec: Json): Promise<{ id: string; warning: string }> {
+    return this.#locks.run(id, async () => {
+      const there = this.#c.records.network(id)
+      if (there?.phase === 'ready') return { id, warning: '' }
+      if (there) throw conflict(`network ${id} is being removed`)
+      await this.make(id, readNetworkRequest(spec), { predefined: false })
+      return { id, warning: '' }
+    })
+  }
+
+  /** The whole of making a network; intent first, undone when the kernel refuses. */
+  async make(id: string, wish: NetworkWish, options: { predefined: boolean }): Promise<NetworkRecord> {
+    const { store, records, drivers, ipam } = this.#c
+    const driver = wish.driver === '' ? drivers.default() : drivers.get(wish.driver)
+    const { singleton, ipam: needsPools } = driver.manifest.capabilities
+    if (singleton === true && !options.predefined) {
+      throw forbidden(`only one instance of "${driver.manifest.name}" network is allowed`)
+    }
+    const { pools: wishes, driver: _, ...settings } = wish
+    const network = store.transaction(() => {
+      const holder = records.networkNamed(wish.name)
+      if (holder) throw conflict(`network with name ${wish.name} already exists`)
+      const network: NetworkRecord = {
+        ...settings,
+        id,
+        driver: driver.manifest.name,
+        pools:
+          needsPools === true
+            ? ipam.requestPools({ id, name: wish.name }, wishes, hostRoutes(wish.options[BRIDGE_NAME]))
+            : [],
+        state: undefined,
+        phase: 'creating',
+        predefined: options.predefined,
+        created: new Date().toISOString(),
+      }
+      driver.validate(networkSpec(network))
+      records.putNetwork(network)
+      return network
+    })
+    try {
+      const state = await driver.createNetwork(networkSpec(network))
+      const ready: NetworkRecord = { ...network, state, phase: 'ready' }
+      const wall = firewallNetwork(this.#c, ready)
+      if (wall) this.#c.firewall.addNetwork(wall)
+      store.transaction(() => {
+        records.putNetwork(ready)
+        if (!options.predefined) store.emit(networkEvent('create', ready))
+      })
+      return ready
+    } catch (error) {
+      await this.#undo(network).catch((failure: unknown) => {
+        this.#c.log.warn({ network: id, failure }, 'a half-made network could not be taken away')
+      })
+      throw error
+    }
+  }
+
+  async #undo(network: NetworkRecord): Promise<void> {
+    this.#c.firewall.removeNetwork(network.id)
+    await this.#c.drivers.get(network.driver).deleteNetwork(networkSpec(network), undefined)
+    this.#forget(network)
+  }
+
+  #forget(network: NetworkRecord): void {
+    this.#c.store.transaction(() => {
+      this.#c.ipam.releasePools(network.id)
+      this.#c.records.deleteNetwork(network.id)
+    })
+  }
+
+  /** A ready network by full id, name, or unique id prefix; `default` is the default bridge. */
+  resolve(ref: string): NetworkRecord {
+    const { records } = this.#c
+    const byId = records.network(ref)
+    if (byId?.phase === 'ready') return byId
+    const byName = records.networkNamed(ref === 'default' ? 'bridge' : ref)
+    if (byName?.phase === 'ready') return byName
+    const [like, other] = records.networksLike(ref)
+    if (like && other) {
+      throw conflict(
+        `network ${ref} is ambiguous (${records.networksLike(ref).length} matches found based on ID prefix)`,
+      )
+    }
+    if (like) return like
+    throw notFound(`network ${ref} not found`)
+  }
+
+  list(filters: Filters): Json[] {
+    const used = new Set(this.#c.records.endpoints().map((e) => e.network))
+    const ready = this.#c.records.networks().filter((n) => n.phase === 'ready')
+    return filterNetworks(ready, filters, (n) => used.has(n.id)).map((n) => networkView(n, []))
+  }
+
+  inspect(ref: string, scope = ''): Json {
+    const network = this.resolve(ref)
+    if (scope !== '' && scope !== 'local') throw notFound(`network ${ref} not found`)
+    return networkView(network, this.#users(network))
+  }
+
+  #users(network: NetworkRecord): NetworkUser[] {
+    return this.#c.records
+      .endpointsOn(network.id)
+      .filter((e) => e.phase === 'ready')
+      .map((endpoint) => ({
+        endpoint,
+        container: endpoint.sandbox,
+        name: this.#c.records.sandbox(endpoint.sandbox)?.name ?? '',
+      }))
+  }
+
+  /** Removes a network that nobody uses. */
+  async remove(ref: string): Promise<void> {
+    const { id } = this.resolve(ref)
+    await this.#locks.run(id, async () => {
+      const network = this.#c.store.transaction(() => {
+        const network = this.resolve(id)
+        if (network.predefined) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`)
+        this.#refuseInUse(network)
+        this.#c.records.setNetworkPhase(id, 'deleting')
+        return network
+      })
+      this.finishRemoval(network)
+    })
+  }
+
+  #refuseInUse(network: NetworkRecord): void {
+    const users = this.#c.records.endpointsOn(network.id)
+    if (users.length === 0) return
+    const names = users.map((e) => `name:"${this.#c.records.sandbox(e.sandbox)?.name ?? ''}" id:"${e.id.slice(0, 12)}"`)
+    throw forbidden(`error while removing network: network ${network.name} has active endpoints (${names.join(', ')})`)
+  }
+
+  /** From phase `deleting` on: out of the firewall and out of sight at once; its device ends in the background. */
+  finishRemoval(network: NetworkRecord): void {
+    const { store, records, ipam, drivers, firewall, background } = this.#c
+    const gone = drivers.get(network.driver).deleteNetwork(networkSpec(network), network.state)
+    firewall.removeNetwork(network.id)
+    store.transaction(() => {
+      ipam.releasePools(network.id)
+      records.setNetworkPhase(network.id, 'gone')
+      store.emit(networkEvent('destroy', network))
+    })
+    background.add(
+      `removal of network ${network.name}`,
+      gone.then(() => records.deleteNetwork(network.id)),
+    )
+  }
+
+  async prune(filters: Filters): Promise<{ NetworksDeleted: string[] }> {
+    const used = new Set(this.#c.records.endpoints().map((e) => e.network))
+    const candidates = this.#c.records.networks().filter((n) => n.phase === 'ready' && !n.predefined && !used.has(n.id))
+    const deleted: string[] = []
+    for (const network of filterNetworks(candidates, filters, () => false)) {
+      try {
+        await this.remove(network.id)
+        deleted.push(network.name)
+      } catch (error) {
+        this.#c.log.warn({ network: network.name, error }, 'network could not be pruned')
+      }
+    }
+    return { NetworksDeleted: deleted }
+  }
+
+  idle(): Promise<void> {
+    return this.#locks.idle()
+  }
+}
+
+/** Subnets that the host has routes to, so that no pool is laid over them; those of a device that the network uses do not count. */
+export function hostRoutes(except?: string): HostRoute[] {
+  const link = new RtNetlink()
+  try {
+    const names = new Map(link.links().map((l) => [l.index, l.name]))
+    return link
+      .routes()
+      .filter((r) => r.table !== LOCAL_TABLE)
+      .flatMap(({ destination, linkIndex = 0 }) =>
+        destination === undefined ? [] : [{ cidr: destination, device: names.get(linkIndex) ?? '' }],
+      )
+      .filter(({ device }) => device !== except)
+  } finally {
+    link.close()
+  }
+}
+/** Option of a network: the device that it uses, which may have its addresses already. */
+export const BRIDGE_NAME = 'com.docker.network.bridge.name'
+const LOCAL_TABLE = 255
+
+/** What the firewall must know of a network; undefined when it has no device on the host. */
+export function firewallNetwork(c: NetworkContext, network: NetworkRecord): FirewallNetwork | undefined {
+  if (!network.state) return undefined
+  const side = c.drivers.get(network.driver).hostSide(networkSpec(network), network.state)
+  if (!side) return undefined
+  return {
+    id: network.id,
+    bridge: side.interface,
+    internal: network.internal,
+    icc: side.icc,
+    masquerade: side.masquerade,
+    ipv6: network.ipv6,
+  }
+}

@@ -1,0 +1,1 @@
+export { PortAllocator, type Families } from './allocator.ts'

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto'
+import { addressText, parsePrefix } from '../../shared/kernel/inet.ts'
+import { contains, type NetworkContext } from './context.ts'
+import type { NetworkWish } from './network-request.ts'
+import { BRIDGE_NAME, hostRoutes, type Networks } from './networks.ts'
+
+const wish = (name: string, driver: string, more: Partial<NetworkWish> = {}): NetworkWish => ({
+  name,
+  driver,
+  internal: false,
+  attachable: false,
+  ipv4: true,
+  ipv6: false,
+  options: {},
+  labels: {},
+  ipamOptions: {},
+  pools: [],
+  ...more,
+})
+
+/** Docker's customary default, and others of its size for when that is in use on this host. */
+const DEFAULT_BRIDGES = ['172.17.0.1/16', ...Array.from({ length: 8 }, (_, i) => `172.${31 - i}.0.1/16`)]
+
+const P = 'com.docker.network'
+
+/**
+ * Makes the networks every engine has, those that are missing; their ids stay the same from then on. Returns what went wrong: the
+ * others are of use without the default bridge.
+ */
+export async function ensurePredefined(c: NetworkContext, networks: Networks): Promise<string[]> {
+  const missing = (name: string): boolean => c.records.networkNamed(name) === undefined
+  for (const [name, driver] of [
+    ['none', 'null'],
+    ['host', 'host'],
+  ] as const) {
+    if (missing(name)) await networks.make(newId(), wish(name, driver), { predefined: true })
+  }
+  if (!missing('bridge')) return []
+  try {
+    await makeDefaultBridge(c, networks)
+    return []
+  } catch (error) {
+    return [`there is no default bridge network: ${(error as Error).message}`]
+  }
+}
+
+export const newId = (): string => randomBytes(32).toString('hex')
+
+async function makeDefaultBridge(c: NetworkContext, networks: Networks): Promise<void> {
+  const device = `${c.config.engine}0`
+  const options = {
+    [`${P}.bridge.default_bridge`]: 'true',
+    [`${P}.bridge.enable_icc`]: 'true',
+    [`${P}.bridge.enable_ip_masquerade`]: 'true',
+    [`${P}.bridge.host_binding_ipv4`]: '0.0.0.0',
+    [BRIDGE_NAME]: device,
+    [`${P}.driver.mtu`]: '1500',
+  }
+  const address = c.config.network?.defaultBridge ?? DEFAULT_BRIDGES.find((candidate) => isFree(candidate, device))
+  const pool = address === undefined ? {} : subnetOf(address)
+  const network = wish('bridge', 'bridge', { options, pools: [{ v6: false, ...pool }] })
+  await networks.make(newId(), network, { predefined: true })
+}
+
+/** `172.17.0.1/16` as the subnet `172.17.0.0/16` with that gateway. */
+function subnetOf(address: string): { subnet: string; gateway: string } {
+  const { address: gateway, length } = parsePrefix(address)
+  const subnet = gateway.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, length - i * 8))))
+  return { subnet: `${addressText(subnet)}/${length}`, gateway: addressText(gateway) }
+}
+
+const isFree = (address: string, device: string): boolean =>
+  !hostRoutes(device).some(({ cidr }) => {
+    const [base = ''] = cidr.split('/')
+    return contains(address, base) || contains(cidr, address.split('/')[0] ?? '')
+  })
