@@ -1,0 +1,42 @@
+import type { CgroupFs } from '../../../shared/kernel/cgroupfs.ts'
+import { isCode } from '../../../shared/kernel/libc.ts'
+
+/** When to look again after an event, in ms: the kernel sends it just before it chooses the process to kill. */
+const LOOKS = [1, 10, 50, 250]
+
+/**
+ * v1's OOM notification (Documentation/admin-guide/cgroup-v1/memory.rst, 10. OOM Control): an event that says "out of memory",
+ * after which the counter tells whether somebody was killed.
+ */
+export function watchOomV1(fs: CgroupFs, dir: string, count: () => number, told: (total: number) => void): () => void {
+  let last = count()
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+
+  const look = (turn: number): void => {
+    const total = count()
+    if (total > last) {
+      last = total
+      told(total)
+    }
+    const next = LOOKS[turn]
+    if (next === undefined || stopped || !fs.exists(dir)) return
+    timer = setTimeout(() => look(turn + 1), next).unref()
+  }
+  const signalled = (): void => {
+    clearTimeout(timer)
+    look(0)
+  }
+
+  try {
+    const unregister = fs.registerEvent(dir, 'memory.oom_control', signalled)
+    return () => {
+      stopped = true
+      clearTimeout(timer)
+      unregister()
+    }
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'ENODEV')) return () => undefined // gone already
+    throw error
+  }
+}

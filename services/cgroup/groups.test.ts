@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, test } from 'node:test'
+import { isKind } from '../../shared/errors/index.ts'
+import { RecordedService } from '../../test/support/cgroup-service.ts'
+
+const id = (): string => randomBytes(32).toString('hex')
+const MiB = 1024 * 1024
+
+for (const kind of ['v1', 'hybrid', 'v2'] as const) {
+  describe(`the keeper of groups on a ${kind} host`, () => {
+    let service: RecordedService
+
+    beforeEach(async () => {
+      service = new RecordedService(kind)
+      await service.restart()
+    })
+    afterEach(async () => service.dispose())
+
+    test('the last group takes the parent with it, whatever came between', async () => {
+      const [a, b] = [id(), id()]
+      await Promise.all([service.keeper.create(a, '', {}), service.keeper.create(b, '/custom/deep', {})])
+      assert.ok(service.directories().length > 0)
+      await Promise.all([service.keeper.delete(a), service.keeper.delete(b)])
+      assert.deepEqual(service.directories(), [])
+      assert.deepEqual(service.groups.parents(service.driver.manifest.name), [])
+    })
+
+    test('a group made while the last one goes keeps its parents', async () => {
+      for (let round = 0; round < 5; round++) {
+        const [a, b] = [id(), id()]
+        await service.keeper.create(a, '/custom', {})
+        await Promise.all([service.keeper.delete(a), service.keeper.create(b, '/custom', {})])
+        assert.equal(await service.driver.exists(`/custom/${b}`), true)
+        await service.keeper.delete(b)
+        assert.deepEqual(service.directories(), [])
+      }
+    })
+
+    test('a parent that was there before stays', async () => {
+      const group = id()
+      await service.driver.create('/theirs', {})
+      await service.keeper.create(group, '/theirs', {})
+      await service.keeper.delete(group)
+      assert.equal(await service.driver.exists('/theirs'), true)
+      await service.driver.remove('/theirs')
+    })
+
+    test('creating is repeatable, and with another parent moves', async () => {
+      const group = id()
+      await service.keeper.create(group, '', { PidsLimit: 5 })
+      await service.keeper.create(group, '', { PidsLimit: 6 })
+      await service.keeper.create(group, '/elsewhere', { PidsLimit: 7 })
+      assert.equal(await service.driver.exists(`/elsewhere/${group}`), true)
+      assert.equal(await service.driver.exists(`${service.parent}/${group}`), false)
+      await service.keeper.delete(group)
+      assert.deepEqual(service.directories(), [])
+    })
+
+    test('a failed create leaves nothing', async () => {
+      const group = id()
+      service.tree.failing.set('pids.max', 'EINVAL')
+      await assert.rejects(service.keeper.create(group, '/p', { PidsLimit: 5 }), (e) => isKind(e, 'invalid'))
+      assert.deepEqual(service.directories(), [])
+      assert.equal(service.groups.get(group), undefined)
+      await assert.rejects(service.keeper.create(group, '', { Memory: 1 }), (e) => isKind(e, 'invalid'))
+      assert.deepEqual(service.directories(), [])
+    })
+
+    test('an update merges with what was set, and is remembered only when it worked', async () => {
+      const group = id()
+      await service.keeper.create(group, '', { Memory: 64 * MiB, MemorySwap: 64 * MiB, PidsLimit: 5 })
+      await service.keeper.update(group, { PidsLimit: 9 })
+      await service.keeper.update(group, { Memory: 32 * MiB })
+      const set = { Memory: 32 * MiB, MemorySwap: 64 * MiB, PidsLimit: 9 }
+      assert.deepEqual(service.groups.get(group)?.resources, set)
+      await assert.rejects(service.keeper.update(group, { Memory: 128 * MiB }), (e) => isKind(e, 'conflict'))
+      service.tree.failing.set('pids.max', 'EINVAL')
+      await assert.rejects(service.keeper.update(group, { PidsLimit: 11, Memory: 48 * MiB }))
+      assert.deepEqual(service.groups.get(group)?.resources, set)
+      service.tree.failing.clear()
+      await service.restart()
+      await service.keeper.update(group, { CpuShares: 512 })
+      assert.deepEqual(service.groups.get(group)?.resources, { ...set, CpuShares: 512 })
+      await service.keeper.delete(group)
+      await assert.rejects(service.keeper.update(group, { PidsLimit: 1 }), (e) => isKind(e, 'not-found'))
+    })
+
+    test('OOM is told once for each kill, and remembered after the group is gone', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', {})).group
+      assert.equal(await service.keeper.oomKilled(group), false)
+      const told = service.bus.fact()
+      service.tree.oomKill(path)
+      await told
+      assert.equal(await service.keeper.oomKilled(group), true)
+      service.tree.oomKill(path)
+      assert.equal(await service.keeper.delete(group), true)
+      assert.deepEqual(
+        service.bus.facts.map((f) => [f.name, f.fact.id, f.fact.cgroup, f.fact.total]),
+        [
+          ['cgroup.oom', group, path, 1],
+          ['cgroup.oom', group, path, 2],
+        ],
+      )
+      assert.equal(await service.keeper.delete(group), true, 'the same answer again')
+      assert.equal(await service.keeper.oomKilled(group), true)
+      const again = await service.keeper.create(group, '', {})
+      assert.equal(await service.keeper.oomKilled(group), false, 'a new group has a clean slate')
+      service.tree.oomKill(again.group.path)
+      assert.equal(await service.keeper.delete(group), true)
+      assert.equal(new Set(service.bus.facts.map((f) => f.id)).size, 3, 'facts of two groups are told apart')
+    })
+
+    test('OOM kills that happened while the service was away are told when it is back', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', {})).group
+      service.tree.oomKill(path)
+      await service.restart()
+      assert.deepEqual(
+        service.bus.facts.map((f) => f.fact.total),
+        [1],
+      )
+      await service.restart()
+      assert.equal(service.bus.facts.length, 1, 'not again')
+      const told = service.bus.fact()
+      service.tree.oomKill(path)
+      await told
+      assert.equal(service.bus.facts.at(-1)?.fact.total, 2)
+    })
+
+    test('the count is remembered when the runtime has removed the group', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', {})).group
+      const told = service.bus.fact()
+      service.tree.oomKill(path)
+      await told
+      await service.driver.remove(path)
+      await service.restart()
+      assert.equal(await service.keeper.oomKilled(group), true)
+      assert.equal(await service.keeper.delete(group), true)
+      assert.deepEqual(service.directories(), [])
+    })
+
+    test('reconcile removes what has no owner, and only under our parents', async () => {
+      const [kept, dropped] = [id(), id()]
+      await service.keeper.create(kept, '', {})
+      await service.keeper.create(dropped, '/custom', {})
+      await service.driver.create(`${service.parent}/stray`, {})
+      await service.driver.create('/somebody-elses', {})
+      assert.deepEqual(
+        (await service.keeper.reconcile(new Set([kept]))).sort(),
+        [dropped, `${service.parent}/stray`].sort(),
+      )
+      assert.equal(await service.driver.exists(`${service.parent}/${kept}`), true)
+      assert.equal(await service.driver.exists('/custom'), false)
+      assert.equal(await service.driver.exists('/somebody-elses'), true)
+      await service.keeper.delete(kept)
+      await service.driver.remove('/somebody-elses')
+      assert.deepEqual(service.directories(), [])
+    })
+
+    test('killed at any write, the service leaves nothing behind', async () => {
+      const resources = { Memory: 64 * MiB, NanoCpus: 5e8, CpusetCpus: '0', PidsLimit: 5 }
+      for (let at = 1; ; at++) {
+        const group = id()
+        let calls = 0
+        // The process dies: no code of its own runs after that, also not what cleans up.
+        const dead = (): boolean => ++calls >= at
+        service.tree.onChange = (what) => {
+          if (dead()) throw Object.assign(new Error(`died before ${what}`), { code: 'EIO' })
+        }
+        await service.keeper.create(group, '/custom', resources).catch(() => undefined)
+        service.tree.onChange = undefined
+        const finished = calls < at
+        await service.restart()
+        await service.keeper.reconcile(new Set())
+        assert.deepEqual(service.directories(), [], `died at change ${at}`)
+        assert.deepEqual(service.groups.live(), [])
+        if (finished) break
+      }
+    })
+
+    test('samples are published with their network counters, and nothing without groups', async () => {
+      await service.metrics.pass()
+      assert.equal(service.bus.samples.length, 0)
+      const [a, b] = [id(), id()]
+      await service.keeper.create(a, '', {})
+      await service.keeper.create(b, '', {})
+      await service.metrics.pass()
+      assert.deepEqual(service.bus.samples.map((s) => s.id).sort(), [a, b].sort())
+      assert.equal((await service.metrics.sample([a, id()])).size, 1)
+      await service.keeper.delete(a)
+      await service.metrics.pass()
+      assert.equal(service.bus.samples.length, 3)
+    })
+  })
+}

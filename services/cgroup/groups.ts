@@ -1,0 +1,158 @@
+import { mergeResources } from '../../shared/cgroup/index.ts'
+import type { Resources } from '../../shared/contracts/index.ts'
+import type { CgroupDriver, DriverSet } from '../../shared/drivers/index.ts'
+import { notFound } from '../../shared/errors/index.ts'
+import type { Logger } from '../../shared/log/index.ts'
+import type { Metrics } from './metrics.ts'
+import type { OomWatch } from './oom.ts'
+import type { Group, Groups } from './store.ts'
+import { Turns } from './turns.ts'
+
+/** The life of groups: record first, then kernel. A group stays with the driver that made it. */
+export class GroupKeeper {
+  readonly #groups: Groups
+  readonly #drivers: DriverSet<CgroupDriver>
+  readonly #oom: OomWatch
+  readonly #metrics: Metrics
+  readonly #log: Logger
+  /** Parents are made with a group and removed with the last one: never both at once. */
+  readonly #parents = new Turns()
+
+  constructor(groups: Groups, drivers: DriverSet<CgroupDriver>, oom: OomWatch, metrics: Metrics, log: Logger) {
+    this.#groups = groups
+    this.#drivers = drivers
+    this.#oom = oom
+    this.#metrics = metrics
+    this.#log = log
+  }
+
+  /** The group of a container and its driver; `not-found` without. */
+  find(id: string): { group: Group; driver: CgroupDriver } {
+    const group = this.#groups.get(id)
+    if (!group) throw notFound(`container ${id} has no cgroup`)
+    return { group, driver: this.#drivers.get(group.driver) }
+  }
+
+  async create(id: string, parent: string, resources: Resources): Promise<{ group: Group; driver: CgroupDriver }> {
+    const known = this.#groups.get(id)
+    const driver = known ? this.#drivers.get(known.driver) : this.#drivers.default()
+    driver.check(resources, false)
+    const path = driver.pathFor(id, parent)
+    if (known && known.path !== path) await this.delete(id)
+    const again = known?.path === path && (await driver.exists(path))
+    const group: Group = {
+      id,
+      path,
+      driver: driver.manifest.name,
+      resources,
+      created: again ? known.created : Date.now(),
+      oom: again ? known.oom : 0,
+    }
+    try {
+      await this.#parents.run(async () => {
+        this.#groups.intend(group, driver.missingParents(path))
+        await driver.create(path, resources)
+      })
+    } catch (error) {
+      if (!again) {
+        await driver.remove(path)
+        await this.#forget(group, driver, 0)
+      }
+      throw error
+    }
+    await this.#adopt(group, driver)
+    return { group, driver }
+  }
+
+  async #adopt(group: Group, driver: CgroupDriver): Promise<void> {
+    this.#oom.watch(group, driver, await driver.oomKills(group.path))
+    this.#metrics.add(group.id, group.path, group.driver)
+  }
+
+  /** Whether the OOM killer was at work; the same answer when asked again. */
+  async delete(id: string): Promise<boolean> {
+    const group = this.#groups.get(id)
+    if (!group) return this.#groups.lastOom(id) > 0
+    const driver = this.#drivers.get(group.driver)
+    this.#oom.saw(id, await driver.oomKills(group.path))
+    await driver.remove(group.path)
+    const total = Math.max(group.oom, this.#oom.total(id))
+    this.#oom.unwatch(id)
+    this.#metrics.remove(id)
+    await this.#forget(group, driver, total)
+    return total > 0
+  }
+
+  /** The record goes last; with it those parents that were made and are empty now. */
+  async #forget(group: Group, driver: CgroupDriver, oom: number): Promise<void> {
+    await this.#parents.run(async () => {
+      const left = await driver.removeParents(this.#groups.parents(group.driver))
+      this.#groups.forget(group.id, oom, group.driver, left)
+    })
+  }
+
+  async update(id: string, change: Resources): Promise<void> {
+    const { group, driver } = this.find(id)
+    driver.check(change, true)
+    const merged = mergeResources(group.resources, change)
+    driver.check(merged, false)
+    await driver.update(group.path, merged)
+    this.#groups.setResources(id, merged)
+  }
+
+  async oomKilled(id: string): Promise<boolean> {
+    const group = this.#groups.get(id)
+    if (!group) return this.#groups.lastOom(id) > 0
+    this.#oom.saw(id, await this.#drivers.get(group.driver).oomKills(group.path))
+    return Math.max(group.oom, this.#oom.total(id)) > 0
+  }
+
+  /** Removes the groups of containers that are not in `keep`, and what is under the engine's own parent without a record. */
+  async reconcile(keep: ReadonlySet<string>): Promise<string[]> {
+    const removed: string[] = []
+    for (const { id } of this.#groups.live()) {
+      if (keep.has(id)) continue
+      await this.#attempt(id, async () => {
+        await this.delete(id)
+        removed.push(id)
+      })
+    }
+    for (const driver of this.#drivers.usable()) removed.push(...(await this.#sweep(driver)))
+    return removed
+  }
+
+  /** Groups under the engine's own parent that have no record, and parents that are not needed any more. */
+  async #sweep(driver: CgroupDriver): Promise<string[]> {
+    const removed: string[] = []
+    const there = await driver.list()
+    // Asked for afterwards: a group that is made meanwhile has its record before its directory.
+    const known = new Set(this.#groups.live().map((g) => g.path))
+    for (const path of there) {
+      if (known.has(path)) continue
+      await this.#attempt(path, async () => {
+        await driver.remove(path)
+        removed.push(path)
+      })
+    }
+    const { name } = driver.manifest
+    await this.#parents.run(async () => {
+      this.#groups.keepParents(name, await driver.removeParents(this.#groups.parents(name)))
+    })
+    return removed
+  }
+
+  async #attempt(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#log.warn({ err: error, group: what }, 'could not remove a cgroup that nobody owns')
+    }
+  }
+
+  /** After a start: watches what lives, and tells of OOM kills that happened meanwhile. */
+  async recover(): Promise<void> {
+    for (const group of this.#groups.live()) {
+      await this.#attempt(group.id, async () => this.#adopt(group, this.#drivers.get(group.driver)))
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import type { Bus } from '../../shared/bus/index.ts'
+import type { GroupStats } from '../../shared/contracts/index.ts'
+import type { CgroupDriver, DriverSet } from '../../shared/drivers/index.ts'
+import { type InterfaceCounters, ProcessInterfaces } from '../../shared/kernel/netdev.ts'
+import type { Logger } from '../../shared/log/index.ts'
+import type { OomWatch } from './oom.ts'
+
+const INTERVAL_MS = 1000
+
+interface Member {
+  readonly path: string
+  readonly driver: string
+  interfaces: ProcessInterfaces | undefined
+}
+
+/** What is published: the group's sample, with the network counters of its first process. */
+export interface Sample extends GroupStats {
+  readonly id: string
+  readonly networks?: Record<string, InterfaceCounters>
+}
+
+/** Samples all live groups once a second, in one pass a driver, and publishes each; idle when there are none. */
+export class Metrics {
+  readonly #drivers: DriverSet<CgroupDriver>
+  readonly #bus: Bus
+  readonly #oom: OomWatch
+  readonly #log: Logger
+  readonly #members = new Map<string, Member>()
+  #timer: NodeJS.Timeout | undefined
+  #busy = false
+
+  constructor(drivers: DriverSet<CgroupDriver>, bus: Bus, oom: OomWatch, log: Logger) {
+    this.#drivers = drivers
+    this.#bus = bus
+    this.#oom = oom
+    this.#log = log
+  }
+
+  add(id: string, path: string, driver: string): void {
+    this.#members.get(id)?.interfaces?.close()
+    this.#members.set(id, { path, driver, interfaces: undefined })
+    this.#timer ??= setInterval(() => void this.pass(), INTERVAL_MS).unref()
+  }
+
+  remove(id: string): void {
+    this.#members.get(id)?.interfaces?.close()
+    this.#members.delete(id)
+    if (this.#members.size === 0) this.#rest()
+  }
+
+  stop(): void {
+    for (const id of [...this.#members.keys()]) this.remove(id)
+    this.#rest()
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** A sample of each of `ids` that has a group. */
+  async sample(ids: Iterable<string>): Promise<Map<string, GroupStats>> {
+    const byDriver = new Map<string, Map<string, string>>()
+    for (const id of ids) {
+      const member = this.#members.get(id)
+      if (!member) continue
+      const paths = byDriver.get(member.driver) ?? new Map<string, string>()
+      byDriver.set(member.driver, paths.set(member.path, id))
+    }
+    const samples = new Map<string, GroupStats>()
+    for (const [name, paths] of byDriver) {
+      for (const [path, sample] of await this.#drivers.get(name).stats([...paths.keys()])) {
+        samples.set(paths.get(path) ?? '', sample)
+      }
+    }
+    return samples
+  }
+
+  /** One turn over all groups. Skipped while the last one is under way. */
+  async pass(): Promise<void> {
+    if (this.#busy) return
+    this.#busy = true
+    try {
+      const strangers: string[] = []
+      for (const [id, sample] of await this.sample(this.#members.keys())) {
+        const networks = this.#members.get(id)?.interfaces?.read()
+        if (networks === undefined) strangers.push(id)
+        this.#bus.publishStats(id, { id, ...sample, ...(networks === undefined ? {} : { networks }) } satisfies Sample)
+        this.#oom.saw(id, sample.oom_kills)
+      }
+      for (const id of strangers) await this.#meet(id)
+    } catch (error) {
+      this.#log.warn({ err: error }, 'sampling failed')
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  /** Looks who is in a group, for the next turn. */
+  async #meet(id: string): Promise<void> {
+    const member = this.#members.get(id)
+    if (!member) return
+    const [pid] = await this.#drivers.get(member.driver).pids(member.path)
+    if (this.#members.get(id) !== member) return
+    member.interfaces?.close()
+    member.interfaces = pid === undefined ? undefined : ProcessInterfaces.open(pid)
+  }
+}

@@ -1,0 +1,105 @@
+import type { Resources } from '../../shared/contracts/index.ts'
+import type { Store } from '../../shared/store/index.ts'
+
+export const migrations = [
+  `CREATE TABLE groups (
+     id TEXT PRIMARY KEY,
+     path TEXT NOT NULL,
+     driver TEXT NOT NULL,
+     resources TEXT NOT NULL,
+     created INTEGER NOT NULL,
+     oom INTEGER NOT NULL DEFAULT 0,
+     deleted INTEGER
+   ) STRICT;
+   CREATE TABLE parents (name TEXT NOT NULL, driver TEXT NOT NULL, PRIMARY KEY (driver, name)) STRICT;`,
+]
+
+/** A container's group. The row is there before the kernel's, and a while after it. */
+export interface Group {
+  readonly id: string
+  readonly path: string
+  readonly driver: string
+  readonly resources: Resources
+  /** ms; tells one group of a container from the next. */
+  readonly created: number
+  /** OOM kills told so far. */
+  readonly oom: number
+}
+
+interface Row extends Omit<Group, 'resources'> {
+  readonly resources: string
+}
+
+/** How long a deleted group's answer is remembered, for a caller who asks again. */
+const REMEMBER_MS = 10 * 60_000
+
+/** The service's records: groups, and the parent groups that were made for them. */
+export class Groups {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  get(id: string): Group | undefined {
+    const row = this.#store.get<Row>('SELECT * FROM groups WHERE id = ? AND deleted IS NULL', id)
+    return row && decode(row)
+  }
+
+  live(): Group[] {
+    return this.#store.all<Row>('SELECT * FROM groups WHERE deleted IS NULL').map(decode)
+  }
+
+  /** OOM kills of a group that was deleted not long ago; 0 when unknown. */
+  lastOom(id: string): number {
+    return this.#store.get<{ oom: number }>('SELECT oom FROM groups WHERE id = ?', id)?.oom ?? 0
+  }
+
+  /** What is about to be made. */
+  intend(group: Group, parents: readonly string[]): void {
+    this.#store.transaction(() => {
+      this.#store.run('DELETE FROM groups WHERE id = ?', group.id)
+      this.#store.run(
+        'INSERT INTO groups (id, path, driver, resources, created, oom) VALUES (?, ?, ?, ?, ?, ?)',
+        ...[group.id, group.path, group.driver, JSON.stringify(group.resources), group.created, group.oom],
+      )
+      for (const name of parents) this.#store.run('INSERT OR IGNORE INTO parents VALUES (?, ?)', name, group.driver)
+    })
+  }
+
+  setResources(id: string, resources: Resources): void {
+    this.#store.run('UPDATE groups SET resources = ? WHERE id = ?', JSON.stringify(resources), id)
+  }
+
+  setOom(id: string, created: number, total: number): void {
+    this.#store.run('UPDATE groups SET oom = ? WHERE id = ? AND created = ?', total, id, created)
+  }
+
+  /** Of parents made for groups of a driver, outermost first. */
+  parents(driver: string): string[] {
+    const rows = this.#store.all<{ name: string }>('SELECT name FROM parents WHERE driver = ? ORDER BY name', driver)
+    return rows.map((r) => r.name)
+  }
+
+  /** The group is gone from the kernel, and so are all parents of its driver but `left`. */
+  forget(id: string, oom: number, driver: string, left: readonly string[]): void {
+    const now = Date.now()
+    this.#store.transaction(() => {
+      this.#store.run('UPDATE groups SET oom = ?, deleted = ? WHERE id = ?', oom, now, id)
+      this.#store.run('DELETE FROM groups WHERE deleted < ?', now - REMEMBER_MS)
+      this.#keepParents(driver, left)
+    })
+  }
+
+  keepParents(driver: string, left: readonly string[]): void {
+    this.#store.transaction(() => this.#keepParents(driver, left))
+  }
+
+  #keepParents(driver: string, left: readonly string[]): void {
+    for (const name of this.parents(driver)) {
+      if (!left.includes(name)) this.#store.run('DELETE FROM parents WHERE driver = ? AND name = ?', driver, name)
+    }
+  }
+}
+
+const decode = (row: Row): Group => ({ ...row, resources: JSON.parse(row.resources) as Resources })
