@@ -1,0 +1,150 @@
+import type { ProcessSpec, SessionState, StreamRef } from '../../shared/contracts/index.ts'
+import type { ExitStatus, SessionHandle } from '../../shared/drivers/index.ts'
+import { conflict, notFound } from '../../shared/errors/index.ts'
+import type { StreamServer } from '../../shared/streams/index.ts'
+import type { BundleBuilder } from './bundle.ts'
+import type { ExecDrivers } from './drivers.ts'
+import type { FactTeller } from './facts.ts'
+import type { Processes } from './processes.ts'
+import type { Records, SessionRow } from './records.ts'
+import { Attachment } from './stdio/attachment.ts'
+import { StdioHub } from './stdio/hub.ts'
+import { offerAttachment } from './stdio/offer.ts'
+
+export interface SessionRequest {
+  readonly id: string
+  readonly container: string
+  readonly process: ProcessSpec
+  readonly stdin: boolean
+  readonly stdout: boolean
+  readonly stderr: boolean
+  readonly detach: boolean
+  readonly detachKeys: string
+}
+
+export interface SessionDependencies {
+  readonly records: Records
+  readonly drivers: ExecDrivers
+  readonly bundles: BundleBuilder
+  readonly processes: Processes
+  readonly facts: FactTeller
+  readonly streams: StreamServer
+}
+
+/** Further processes in running containers (docker exec). */
+export class Sessions {
+  readonly #d: SessionDependencies
+  readonly #live = new Map<string, SessionHandle>()
+
+  constructor(dependencies: SessionDependencies) {
+    this.#d = dependencies
+  }
+
+  async start(request: SessionRequest): Promise<{ pid: number; stream?: StreamRef }> {
+    const { records, drivers, bundles, processes } = this.#d
+    const known = records.sessions.get(request.id)
+    // A repeated request finds it running; its stream went to whoever asked first.
+    if (known) throw conflict(`exec ${request.id} has been started already`)
+    const container = records.processes.get(request.container)
+    if (!container) throw conflict(`container ${request.container} is not running`)
+    const { handle } = processes.running(request.container)
+    const spec = bundles.session(request.process, container.facts.rootfs, container.facts.hostname)
+    const row: SessionRow = {
+      id: request.id,
+      container: request.container,
+      runtime: container.runtime,
+      status: 'creating',
+      pid: 0,
+      told: false,
+    }
+    records.putSession(row)
+    const driver = drivers.runtime(container.runtime)
+    try {
+      const session = await driver.exec({
+        id: request.id,
+        container: handle,
+        process: { ...spec },
+        terminal: request.process.tty,
+        stdin: request.stdin,
+        attach: !request.detach && (request.stdin || request.stdout || request.stderr),
+      })
+      const running: SessionRow = { ...row, status: 'running', pid: session.pid, state: session.state }
+      records.putSession(running)
+      this.adopt(running, session)
+      return { pid: session.pid, ...(request.detach ? {} : { stream: this.#stream(request, session) }) }
+    } catch (error) {
+      await driver.removeSession(request.id)
+      records.deleteSession(request.id)
+      throw error
+    }
+  }
+
+  /** Watches a session until its end; after a restart also one that has ended meanwhile. */
+  adopt(row: SessionRow, session: SessionHandle): void {
+    this.#live.set(row.id, session)
+    void session.exited.then((status) => this.#ended(row, status))
+  }
+
+  async #ended(row: SessionRow, status: ExitStatus): Promise<void> {
+    const { records, drivers } = this.#d
+    this.#live.delete(row.id)
+    const exited: SessionRow = { ...row, status: 'exited', pid: 0, exitCode: status.exitCode }
+    records.sessions.set(row.id, exited)
+    const told = await this.tell(exited)
+    // Its container may be gone by now, and the session's row with it.
+    if (records.sessions.get(row.id) === exited) records.putSession({ ...exited, told })
+    if (told) await drivers.runtime(row.runtime).removeSession(row.id)
+  }
+
+  tell(row: SessionRow): Promise<boolean> {
+    const fact = { id: row.id, container: row.container, exitCode: row.exitCode ?? 137 }
+    return this.#d.facts.tell('exec.session.exited', fact, row.id)
+  }
+
+  state(id: string): SessionState {
+    const row = this.#d.records.sessions.get(id)
+    if (!row) throw notFound(`exec ${id} is not known`)
+    return {
+      id,
+      container: row.container,
+      running: row.status !== 'exited',
+      pid: row.pid,
+      ...(row.exitCode === undefined ? {} : { exitCode: row.exitCode }),
+    }
+  }
+
+  resize(id: string, rows: number, columns: number): void {
+    const session = this.#live.get(id)
+    if (!session) {
+      if (this.#d.records.sessions.has(id)) throw conflict(`exec ${id} is not running`)
+      throw notFound(`exec ${id} is not known`)
+    }
+    session.resize(rows, columns)
+  }
+
+  /** One client has the session's stdio; what leaves with it is stdin. */
+  #stream(request: SessionRequest, session: SessionHandle): StreamRef {
+    const attachment = new Attachment({
+      stdin: request.stdin,
+      stdout: request.stdout,
+      stderr: request.stderr && !request.process.tty,
+      tty: request.process.tty,
+      detachKeys: request.detachKeys,
+    })
+    const { stdio } = session
+    if (!stdio) {
+      void session.exited.then(() => attachment.end())
+      return offerAttachment(this.#d.streams, attachment, { leave: () => undefined })
+    }
+    const hub = new StdioHub(() => stdio, true)
+    attachment.connectInput({
+      write: (data) => hub.write(data),
+      close: () => {
+        hub.closeStdin()
+        return true
+      },
+    })
+    hub.add(attachment)
+    return offerAttachment(this.#d.streams, attachment, { leave: () => stdio.close() })
+  }
+}
