@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto'
+import type { Bus } from '../../shared/bus/index.ts'
+import type { Config } from '../../shared/config/index.ts'
+import type { Logger } from '../../shared/log/index.ts'
+import type { Store } from '../../shared/store/index.ts'
+import { Locks } from './containers/locks.ts'
+import { Containers } from './containers/registry.ts'
+import { Execs } from './execs/registry.ts'
+import { FacilitySource } from './facilities.ts'
+import { HealthMonitor } from './health/monitor.ts'
+import { Jobs } from './jobs/runner.ts'
+import { Lower } from './lower.ts'
+import { Gate } from './recovery/gate.ts'
+import { Unanswered } from './recovery/unanswered.ts'
+import { Restarter } from './restart/restarter.ts'
+
+/** What every job works with. */
+export interface Engine {
+  readonly config: Config
+  readonly log: Logger
+  readonly store: Store
+  readonly lower: Lower
+  readonly containers: Containers
+  readonly locks: Locks
+  readonly jobs: Jobs
+  readonly execs: Execs
+  readonly facilities: FacilitySource
+  /** Closed while a lower service is told what to keep. */
+  readonly gate: Gate
+  /** What recovery finished for callers that will ask again. */
+  readonly unanswered: Unanswered
+  readonly restarter: Restarter
+  readonly health: HealthMonitor
+  /** Containers that a user is removing by force, and whether their anonymous volumes go too. */
+  readonly removing: Map<string, { readonly volumes: boolean }>
+  /** Containers that a user is restarting: their end is no reason to remove them. */
+  readonly restarting: Set<string>
+  /** Aborted when the service stops: what waits, ends. */
+  readonly stopping: AbortController
+}
+
+interface EngineOptions {
+  readonly config: Config
+  readonly log: Logger
+  readonly store: Store
+  readonly bus: Pick<Bus, 'client'>
+  /** For tests: how long a service that is not there is waited for. */
+  readonly patienceMs?: number
+}
+
+export function createEngine({ config, log, store, bus, patienceMs }: EngineOptions): Engine {
+  const lower = new Lower(bus, patienceMs)
+  const containers = new Containers(store)
+  return {
+    config,
+    log,
+    store,
+    lower,
+    containers,
+    locks: new Locks(),
+    jobs: new Jobs(store, containers, log),
+    execs: new Execs(store),
+    facilities: new FacilitySource(lower, config.logOptions ?? {}),
+    gate: new Gate(),
+    unanswered: new Unanswered(store),
+    restarter: new Restarter(),
+    health: new HealthMonitor(),
+    removing: new Map(),
+    restarting: new Set(),
+    stopping: new AbortController(),
+  }
+}
+
+/** 64 hex digits. */
+export const newId = (): string => randomBytes(32).toString('hex')

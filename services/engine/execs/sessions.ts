@@ -1,0 +1,165 @@
+import type { FactOf, StreamRef } from '../../../shared/contracts/index.ts'
+import { conflict, GantryError, invalid, isKind } from '../../../shared/errors/index.ts'
+import { checkBody } from '../config/body.ts'
+import type { ExecConfig } from '../config/schema.ts'
+import type { Container } from '../containers/container.ts'
+import { emitContainer } from '../containers/events.ts'
+import type { Engine } from '../engine.ts'
+import { execProcess } from '../plan/run-request.ts'
+import type { Exec } from './registry.ts'
+
+/** A running container. @throws `conflict` in Docker's words. */
+export function findRunning(engine: Engine, ref: string, what: string): Container {
+  const container = engine.containers.find(ref)
+  const { status } = container.state
+  if (status === 'paused') throw conflict(`Container ${ref} is paused, unpause the container before ${what}`)
+  if (status === 'restarting') throw conflict(`Container ${ref} is restarting, wait until the container is running`)
+  if (status !== 'running') throw conflict(`Container ${container.id} is not running`)
+  return container
+}
+
+/** Records a process to run later. Repeating it with the same id returns that. */
+export async function createExec(
+  engine: Engine,
+  { id, ref, body }: { id: string; ref: string; body: Record<string, unknown> },
+): Promise<{ id: string }> {
+  if (engine.execs.get(id)) return { id }
+  const container = findRunning(engine, ref, 'exec')
+  const config = checkBody('exec', body)
+  checkExec(config)
+  const exec: Exec = { id, container: container.id, config, status: 'created', pid: 0, exitCode: null, finished: null }
+  engine.store.transaction(() => {
+    engine.execs.put(exec)
+    tell(engine, exec, `exec_create: ${config.Cmd?.join(' ')}`)
+  })
+  return { id }
+}
+
+function checkExec(config: ExecConfig): void {
+  if (!config.Cmd?.length) throw invalid('No exec command specified')
+  if (config.WorkingDir && !config.WorkingDir.startsWith('/')) {
+    throw invalid(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`)
+  }
+  for (const entry of config.Env ?? []) {
+    if (entry === '' || entry.startsWith('=')) throw invalid(`invalid environment variable: ${entry}`)
+  }
+}
+
+interface StartRequest {
+  readonly id: string
+  readonly detach: boolean
+  readonly consoleSize?: number[]
+}
+
+/** Runs it, once. */
+export function startExec(engine: Engine, request: StartRequest): Promise<{ tty: boolean; stream?: StreamRef }> {
+  const { id, detach } = request
+  // Its end waits for this, however soon it comes.
+  return engine.locks.run(id, async () => {
+    const exec = engine.execs.find(id)
+    if (exec.status !== 'created') throw conflict(`Error: Exec command ${id} has already run`)
+    const container = findRunning(engine, exec.container, 'exec')
+    const { config } = exec
+    const tty = config.Tty ?? false
+    return engine.jobs.run(
+      { name: 'exec', container: container.id, arguments: { exec: id, command: config.Cmd } },
+      async (job) => {
+        const reply = await job.step('exec.session.start', () =>
+          engine.lower.exec['session.start']({
+            id,
+            container: container.id,
+            process: execProcess(container, config, {
+              tty,
+              consoleSize: request.consoleSize,
+            }),
+            stdin: !detach && (config.AttachStdin ?? false),
+            stdout: !detach && (config.AttachStdout ?? false),
+            stderr: !detach && (config.AttachStderr ?? false),
+            detach,
+            detachKeys: config.DetachKeys ?? '',
+          }),
+        )
+        job.commit(() => {
+          engine.execs.put({ ...exec, status: 'running', pid: reply.pid })
+          tell(engine, exec, `exec_start: ${config.Cmd?.join(' ')}`)
+        })
+        return { tty, ...(reply.stream ? { stream: reply.stream } : {}) }
+      },
+      (error) => engine.execs.put({ ...exec, status: 'ended', exitCode: failureCode(error), finished: Date.now() }),
+    )
+  })
+}
+
+const failureCode = (error: unknown): number => {
+  const code = error instanceof GantryError ? error.details?.['exitCode'] : undefined
+  return typeof code === 'number' ? code : 126
+}
+
+/** An exec session is over. */
+export async function execEnded(engine: Engine, fact: FactOf<'exec.session.exited'>): Promise<void> {
+  if (engine.health.probeEnded(fact.id, fact.exitCode)) return
+  await engine.locks.run(fact.id, async () => {
+    const exec = engine.execs.get(fact.id)
+    if (exec?.status !== 'running') return
+    engine.store.transaction(() => {
+      engine.execs.put({ ...exec, status: 'ended', pid: 0, exitCode: fact.exitCode, finished: Date.now() })
+      tell(engine, exec, 'exec_die', { exitCode: String(fact.exitCode) })
+    })
+  })
+}
+
+function tell(engine: Engine, exec: Exec, action: string, extra: Record<string, string> = {}): void {
+  const container = engine.containers.get(exec.container)
+  if (container) emitContainer(engine.store, container, action, { execID: exec.id, ...extra })
+}
+
+/** Asks the exec service about one that should be running: its end may not have been told yet. */
+export async function refreshExec(engine: Engine, id: string): Promise<Exec> {
+  const exec = engine.execs.find(id)
+  if (exec.status !== 'running') return exec
+  const ended = await sessionEnd(engine, exec)
+  if (ended !== undefined) await execEnded(engine, { id, container: exec.container, exitCode: ended })
+  return engine.execs.get(id) ?? exec
+}
+
+async function sessionEnd(engine: Engine, exec: Exec): Promise<number | undefined> {
+  try {
+    const state = await engine.lower.exec['session.state']({ id: exec.id })
+    return state.running ? undefined : (state.exitCode ?? 255)
+  } catch (error) {
+    if (isKind(error, 'not-found')) return 255
+    throw error
+  }
+}
+
+/** Docker's ExecInspectResponse. */
+export async function inspectExec(engine: Engine, id: string): Promise<Record<string, unknown>> {
+  const exec = await refreshExec(engine, id)
+  const { config } = exec
+  const [entrypoint, ...args] = config.Cmd ?? []
+  return {
+    ID: exec.id,
+    Running: exec.status === 'running',
+    ExitCode: exec.exitCode,
+    ProcessConfig: {
+      tty: config.Tty ?? false,
+      entrypoint,
+      arguments: args,
+      privileged: config.Privileged ?? false,
+      ...(config.User ? { user: config.User } : {}),
+    },
+    OpenStdin: config.AttachStdin ?? false,
+    OpenStdout: config.AttachStdout ?? false,
+    OpenStderr: config.AttachStderr ?? false,
+    CanRemove: false,
+    ContainerID: exec.container,
+    DetachKeys: config.DetachKeys ?? '',
+    Pid: exec.pid,
+  }
+}
+
+export async function resizeExec(engine: Engine, size: { id: string; rows: number; columns: number }): Promise<void> {
+  const exec = engine.execs.find(size.id)
+  if (exec.status !== 'running') throw conflict(`Exec ${size.id} is not running`)
+  await engine.lower.exec['session.resize'](size)
+}

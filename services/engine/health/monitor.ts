@@ -1,0 +1,144 @@
+import { CHANNEL, openStream } from '../../../shared/streams/index.ts'
+import { toGantryError } from '../../../shared/errors/index.ts'
+import { healthCheck, type HealthCheck } from '../config/health.ts'
+import type { Container, HealthResult, HealthState } from '../containers/container.ts'
+import { emitContainer } from '../containers/events.ts'
+import { newId, type Engine } from '../engine.ts'
+import { execProcess } from '../plan/run-request.ts'
+import { nextHealth } from './judge.ts'
+
+const OUTPUT_LIMIT = 4096
+
+interface Probe {
+  readonly ended: (exitCode: number) => void
+}
+
+/** Runs the health checks of running containers. */
+export class HealthMonitor {
+  readonly #watched = new Map<string, AbortController>()
+  readonly #probes = new Map<string, Probe>()
+
+  /** The health that a container starts with; undefined without a check. */
+  initial(container: Container): HealthState | undefined {
+    return healthCheck(container.config) && { Status: 'starting', FailingStreak: 0, Log: [] }
+  }
+
+  /** Begins to check a container that runs; nothing to do for one without a check. */
+  watch(engine: Engine, id: string): void {
+    const container = engine.containers.get(id)
+    const check = container && healthCheck(container.config)
+    if (!check) return
+    this.forget(id)
+    const aborter = new AbortController()
+    this.#watched.set(id, aborter)
+    void this.#loop(engine, id, container.state.instance, check, aborter.signal).catch((error: unknown) =>
+      engine.log.error({ err: error, container: id }, 'health checks ended'),
+    )
+  }
+
+  forget(id: string): void {
+    this.#watched.get(id)?.abort()
+    this.#watched.delete(id)
+  }
+
+  stop(): void {
+    for (const id of [...this.#watched.keys()]) this.forget(id)
+  }
+
+  /** An exec session is over; true when it was a probe. */
+  probeEnded(execId: string, exitCode: number): boolean {
+    const probe = this.#probes.get(execId)
+    probe?.ended(exitCode)
+    return probe !== undefined
+  }
+
+  async #loop(engine: Engine, id: string, instance: string, check: HealthCheck, signal: AbortSignal): Promise<void> {
+    const begun = Date.now()
+    const current = () => {
+      const c = engine.containers.get(id)
+      return c?.state.instance === instance && !signal.aborted ? c : undefined
+    }
+    for (;;) {
+      const starting = check.startPeriodMs > 0 && Date.now() - begun < check.startPeriodMs
+      const wait = starting && current()?.state.health?.Status === 'starting' ? check.startIntervalMs : check.intervalMs
+      await pause(wait, signal)
+      const container = current()
+      if (!container) return
+      if (container.state.status !== 'running') continue
+      const result = await this.#probe(engine, container, check, signal)
+      if (!current()) return
+      record(engine, id, result, check, Date.now() - begun < check.startPeriodMs)
+    }
+  }
+
+  async #probe(engine: Engine, container: Container, check: HealthCheck, signal: AbortSignal): Promise<HealthResult> {
+    const execId = newId()
+    const started = new Date().toISOString()
+    const { promise: ended, resolve } = Promise.withResolvers<number>()
+    this.#probes.set(execId, { ended: resolve })
+    const limit = new AbortController()
+    const result = (ExitCode: number, Output: string): HealthResult => ({
+      Start: started,
+      End: new Date().toISOString(),
+      ExitCode,
+      Output,
+    })
+    try {
+      const { stream } = await engine.lower.exec['session.start']({
+        id: execId,
+        container: container.id,
+        process: execProcess(container, { Cmd: check.command }, { tty: false }),
+        stdin: false,
+        stdout: true,
+        stderr: true,
+        detach: false,
+        detachKeys: '',
+      })
+      const output: Buffer[] = []
+      if (stream) void collect(stream, output).catch(() => undefined)
+      const timeout = pause(check.timeoutMs, AbortSignal.any([limit.signal, signal])).then(() => undefined)
+      const exitCode = await Promise.race([ended, timeout])
+      if (exitCode === undefined) return result(-1, `Health check exceeded timeout (${check.timeoutMs / 1000}s)`)
+      return result(exitCode, Buffer.concat(output).toString('utf8').slice(0, OUTPUT_LIMIT))
+    } catch (error) {
+      return result(-1, toGantryError(error).message)
+    } finally {
+      limit.abort()
+      this.#probes.delete(execId)
+    }
+  }
+}
+
+async function collect(ref: Parameters<typeof openStream>[0], output: Buffer[]): Promise<void> {
+  let size = 0
+  for await (const frame of openStream(ref).frames) {
+    if (frame.channel !== CHANNEL.stdout && frame.channel !== CHANNEL.stderr) continue
+    if (size < OUTPUT_LIMIT) output.push(Buffer.from(frame.data))
+    size += frame.data.length
+  }
+}
+
+function record(engine: Engine, id: string, result: HealthResult, check: HealthCheck, inStartPeriod: boolean): void {
+  const container = engine.containers.get(id)
+  const before = container?.state.health
+  if (!container || !before) return
+  const health = nextHealth(before, result, check.retries, inStartPeriod)
+  engine.store.transaction(() => {
+    const changed = engine.containers.setState(id, { health })
+    if (health.Status !== before.Status) emitContainer(engine.store, changed, `health_status: ${health.Status}`)
+  })
+}
+
+/** Resolves after `ms` or when aborted. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })
+}

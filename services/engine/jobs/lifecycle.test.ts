@@ -1,0 +1,409 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { GantryError, internal, isKind, type ErrorKind } from '../../../shared/errors/index.ts'
+import { World } from '../testing/world.ts'
+import { create } from './create.ts'
+import { kill } from './kill.ts'
+import { pause, unpause } from './pause.ts'
+import { prune } from './prune.ts'
+import { remove } from './remove.ts'
+import { rename } from './rename.ts'
+import { restart } from './restart.ts'
+import { start } from './start.ts'
+import { stop } from './stop.ts'
+import { update } from './update.ts'
+import { wait } from '../views/wait.ts'
+import { newId } from '../engine.ts'
+
+const kindOf = (kind: ErrorKind, message?: RegExp) => (error: unknown) => {
+  assert.ok(isKind(error, kind), `want ${kind}, got ${error instanceof GantryError ? error.kind : String(error)}`)
+  if (message) assert.match(error.message, message)
+  return true
+}
+
+describe('the life of a container', () => {
+  let world: World
+  beforeEach(async () => {
+    world = new World()
+    await world.boot()
+  })
+  afterEach(() => world.close())
+  const status = (id: string) => world.engine.containers.get(id)?.state.status
+  const gone = (id: string) => world.engine.containers.until(id, (c) => c === undefined, 2000)
+  const idle = () => world.engine.locks.idle()
+
+  it('goes from create over start and exit to remove, and tells of it', async () => {
+    const id = await world.create('web')
+    assert.equal(status(id), 'created')
+    await start(world.engine, 'web')
+    assert.equal(status(id), 'running')
+    await world.exit(id, 3)
+    assert.equal(status(id), 'exited')
+    assert.equal(world.engine.containers.get(id)?.state.exitCode, 3)
+    await idle()
+    assert.deepEqual(world.leftovers(), [])
+    await remove(world.engine, { ref: 'web', force: false, volumes: false })
+    assert.deepEqual(world.actions(), ['create', 'start', 'die', 'destroy'])
+    assert.equal(world.events()[2]?.attributes['exitCode'], '3')
+    assert.equal(world.layers.size, 0)
+  })
+
+  it('asks storage, network and cgroup in parallel', async () => {
+    const id = await world.create()
+    const release = [
+      world.hold('storage.rootfs.mount'),
+      world.hold('network.sandbox.create'),
+      world.hold('cgroup.group.create'),
+    ]
+    world.calls = []
+    const starting = start(world.engine, id)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.deepEqual([...world.calls].sort(), ['cgroup.group.create', 'network.sandbox.create', 'storage.rootfs.mount'])
+    for (const go of release) go()
+    await starting
+    assert.equal(status(id), 'running')
+  })
+
+  it('carries the replies of mount, sandbox and cgroup into the run', async () => {
+    const id = await world.create('c1', { Cmd: ['echo', 'hi'], Env: ['A=1', 'PATH=/x'], Hostname: 'box', Tty: true })
+    await start(world.engine, id)
+    const run = world.requests.find((r) => r.verb === 'exec.process.run')?.request as Record<string, unknown>
+    assert.equal(run['rootfs'], `/rootfs/${id}`)
+    assert.equal(run['netns'], `/netns/${id}`)
+    assert.equal(run['cgroupsPath'], `/gtest/${id}`)
+    assert.equal(run['hostname'], 'box')
+    const process = run['process'] as { args: string[]; env: string[] }
+    assert.deepEqual(process.args, ['echo', 'hi'])
+    assert.deepEqual(process.env, ['PATH=/x', 'A=1'])
+  })
+
+  it('a second start is not-modified, and a start of a removed one is not-found', async () => {
+    const id = await world.create()
+    await start(world.engine, id)
+    await assert.rejects(start(world.engine, id), kindOf('not-modified'))
+    await assert.rejects(start(world.engine, 'nope'), kindOf('not-found', /No such container: nope/))
+  })
+
+  it('names are taken once, by whoever comes first', async () => {
+    const id = await world.create('web')
+    await assert.rejects(
+      world.create('/web'),
+      kindOf('conflict', new RegExp(`The container name "/web" is already in use by container "${id}"`)),
+    )
+    await assert.rejects(world.create('a b'), kindOf('invalid', /Invalid container name \(a b\)/))
+    const invented = await world.create()
+    assert.match(world.engine.containers.get(invented)?.name ?? '', /^[a-z]+_[a-z]+$/)
+  })
+
+  it('is found by name, full id and unique prefix', async () => {
+    const id = await world.create('web')
+    const { containers } = world.engine
+    assert.equal(containers.find(id).name, 'web')
+    assert.equal(containers.find('/web').id, id)
+    assert.equal(containers.find(id.slice(0, 12)).id, id)
+    const twin = `${id.slice(0, 32)}${'0'.repeat(32)}`
+    await create(world.engine, { id: twin, name: '', body: { Image: 'busybox' } })
+    assert.throws(() => containers.find(id.slice(0, 8)), kindOf('invalid', /multiple IDs found with provided prefix/))
+  })
+
+  it('create with the same id again returns what is there', async () => {
+    const id = newId()
+    const request = { id, name: 'x1', body: { Image: 'busybox' } }
+    await create(world.engine, request)
+    assert.deepEqual(await create(world.engine, request), { id, warnings: [] })
+    assert.equal(world.actions().length, 1)
+  })
+
+  it('bad input changes nothing', async () => {
+    for (const body of [
+      { HostConfig: { Memory: 'x' } },
+      { HostConfig: { UsernsMode: 'private' } },
+      { WorkingDir: 'x' },
+    ]) {
+      await assert.rejects(world.create('web', body))
+    }
+    await assert.rejects(world.create('web', { Image: 'nope' }), kindOf('not-found', /No such image: nope/))
+    await assert.rejects(
+      world.create('web', { HostConfig: { Links: ['nope'] } }),
+      kindOf('invalid', /No such container: nope/),
+    )
+    await assert.rejects(
+      world.create('web', { HostConfig: { VolumesFrom: ['nope'] } }),
+      kindOf('invalid', /No such container: nope/),
+    )
+    assert.equal(world.layers.size, 0)
+    assert.deepEqual(world.actions(), [])
+    await world.create('web')
+  })
+
+  it('a network or container that is not there is found missing by the start', async () => {
+    const hostConfigs: [Record<string, string>, RegExp][] = [
+      [{ NetworkMode: 'container:nope' }, /No such container: nope/],
+      [{ NetworkMode: 'nope' }, /network nope not found/],
+      [{ PidMode: 'container:nope' }, /No such container: nope/],
+    ]
+    for (const [HostConfig, message] of hostConfigs) {
+      const id = await world.create('', { HostConfig })
+      await assert.rejects(start(world.engine, id), kindOf('not-found', message))
+      assert.equal(status(id), 'created')
+    }
+    assert.deepEqual(world.leftovers(), [])
+  })
+
+  it('AutoRemove removes after the exit; who waits for it gets the exit code', async () => {
+    const id = await world.create('tmp', { HostConfig: { AutoRemove: true } })
+    const { ticket } = await wait(world.engine, { ref: id, condition: 'removed' })
+    await start(world.engine, id)
+    const waiting = wait(world.engine, { ref: id, condition: 'removed', ticket })
+    await world.exit(id, 7)
+    const result = await waiting
+    assert.equal(result.done, true)
+    assert.equal(result.exitCode, 7)
+    await idle()
+    assert.equal(world.layers.size, 0)
+    assert.deepEqual(world.leftovers(), [])
+    assert.deepEqual(world.actions(), ['create', 'start', 'die', 'destroy'])
+  })
+
+  it('next-exit fires once the exit is recorded, before the clean-up is over', async () => {
+    const id = await world.create()
+    await start(world.engine, id)
+    const { done, ticket } = await wait(world.engine, { ref: id, condition: 'next-exit' })
+    assert.equal(done, false)
+    const release = world.hold('network.sandbox.delete')
+    const waiting = wait(world.engine, { ref: id, condition: 'next-exit', ticket })
+    void world.exit(id, 5)
+    assert.equal((await waiting).exitCode, 5)
+    // A start now waits for the clean-up.
+    const again = start(world.engine, id)
+    assert.equal(status(id), 'exited')
+    release()
+    await again
+    assert.equal(status(id), 'running')
+    assert.deepEqual(world.leftovers().length, 4)
+  })
+
+  it('wait: a container that does not run is done at once', async () => {
+    const id = await world.create()
+    assert.equal((await wait(world.engine, { ref: id, condition: 'not-running' })).done, true)
+  })
+
+  it('stop sends the signal and waits; kill, die, stop are told in that order', async () => {
+    const id = await world.create('s1', { StopSignal: 'SIGTERM' })
+    await start(world.engine, id)
+    await stop(world.engine, { ref: id })
+    assert.equal(status(id), 'exited')
+    assert.deepEqual(world.actions().slice(2), ['kill', 'die', 'stop'])
+    await assert.rejects(stop(world.engine, { ref: id }), kindOf('not-modified'))
+  })
+
+  it('stop escalates to SIGKILL', async () => {
+    world.fatal = new Set([9])
+    const id = await world.create()
+    await start(world.engine, id)
+    await stop(world.engine, { ref: id, timeout: 0 })
+    const signals = world.requests
+      .filter((r) => r.verb === 'exec.process.signal')
+      .map((r) => (r.request as { signal: number }).signal)
+    assert.deepEqual(signals, [15, 9])
+    assert.equal(world.engine.containers.get(id)?.state.exitCode, 137)
+  })
+
+  it('kill sends what it is told; a stopped container is a conflict', async () => {
+    const id = await world.create('k1')
+    await assert.rejects(
+      kill(world.engine, 'k1', ''),
+      kindOf('conflict', /cannot kill container: k1: .* is not running/),
+    )
+    await assert.rejects(kill(world.engine, 'k1', 'FOO'), kindOf('invalid', /Invalid signal: FOO/))
+    await start(world.engine, id)
+    await kill(world.engine, 'k1', 'HUP')
+    assert.equal(status(id), 'running')
+    await kill(world.engine, 'k1', '')
+    assert.equal(status(id), 'exited')
+    assert.deepEqual(
+      world
+        .events()
+        .filter((e) => e.action === 'kill')
+        .map((e) => e.attributes['signal']),
+      ['1', '9'],
+    )
+  })
+
+  it('restart stops and starts, and does not remove a container with AutoRemove', async () => {
+    const id = await world.create('r1', { HostConfig: { AutoRemove: true } })
+    await start(world.engine, id)
+    await restart(world.engine, { ref: id, timeout: 1 })
+    assert.equal(status(id), 'running')
+    assert.deepEqual(world.actions().slice(2), ['kill', 'die', 'start', 'restart'])
+  })
+
+  it('remove refuses a running one, and with force ends and removes it', async () => {
+    const id = await world.create('web')
+    await start(world.engine, id)
+    await assert.rejects(
+      remove(world.engine, { ref: 'web', force: false, volumes: false }),
+      kindOf(
+        'conflict',
+        /cannot remove container "\/web": container is running: stop the container before removing or force remove/,
+      ),
+    )
+    await remove(world.engine, { ref: 'web', force: true, volumes: true })
+    assert.equal(world.engine.containers.get(id), undefined)
+    assert.deepEqual(world.leftovers(), [])
+    assert.equal(world.layers.size, 0)
+    assert.deepEqual(world.actions().slice(2), ['kill', 'die', 'destroy'])
+  })
+
+  it('a removal that fails leaves it dead with the reason; it can be tried again', async () => {
+    const id = await world.create()
+    world.fail('storage.rootfs.remove', internal('disk on fire'))
+    await assert.rejects(remove(world.engine, { ref: id, force: false, volumes: false }), /disk on fire/)
+    assert.equal(status(id), 'dead')
+    await remove(world.engine, { ref: id, force: false, volumes: false })
+    assert.equal(status(id), undefined)
+  })
+
+  it('pause and unpause; a paused one can be stopped', async () => {
+    const id = await world.create()
+    await assert.rejects(pause(world.engine, id), kindOf('conflict', /is not running/))
+    await start(world.engine, id)
+    await pause(world.engine, id)
+    assert.equal(status(id), 'paused')
+    assert.equal(world.groups.get(id)?.frozen, true)
+    await assert.rejects(pause(world.engine, id), kindOf('conflict', /already paused/))
+    await unpause(world.engine, id)
+    assert.equal(status(id), 'running')
+    await pause(world.engine, id)
+    world.fatal = new Set([9, 15])
+    // The fake's signal does not reach a frozen process: thawing is what lets it die.
+    const stopping = stop(world.engine, { ref: id, timeout: 0 })
+    await stopping
+    assert.equal(status(id), 'exited')
+  })
+
+  it('rename gives the old name free', async () => {
+    const id = await world.create('a1')
+    await world.create('b1')
+    await assert.rejects(rename(world.engine, 'a1', 'b1'), kindOf('conflict', /already in use/))
+    await rename(world.engine, 'a1', 'c1')
+    assert.equal(world.engine.containers.find('c1').id, id)
+    assert.throws(() => world.engine.containers.find('a1'), kindOf('not-found'))
+    await world.create('a1')
+    assert.equal(world.events().find((e) => e.action === 'rename')?.attributes['oldName'], '/a1')
+  })
+
+  it('update changes limits live, the changed ones only', async () => {
+    const id = await world.create('u1', { HostConfig: { Memory: 64 << 20, CpuShares: 5 } })
+    await start(world.engine, id)
+    await update(world.engine, id, { Memory: 96 << 20, MemorySwap: 96 << 20, CpuShares: 0 })
+    const request = world.requests.find((r) => r.verb === 'cgroup.group.update')?.request
+    assert.deepEqual(request, { id, resources: { Memory: 96 << 20, MemorySwap: 96 << 20, CpuShares: 0 } })
+    assert.equal(world.engine.containers.get(id)?.hostConfig.CpuShares, 5)
+    await assert.rejects(update(world.engine, id, { Memory: 'x' }), kindOf('invalid', /Memory/))
+  })
+
+  it('OOM is told, and inspect knows right after the exit', async () => {
+    const id = await world.create('o1', { HostConfig: { Memory: 64 << 20 } })
+    await start(world.engine, id)
+    world.groups.get(id)!.oom = true
+    await world.exit(id, 137)
+    assert.equal(world.engine.containers.get(id)?.state.oomKilled, true)
+  })
+
+  it('a late fact of an earlier run changes nothing', async () => {
+    const id = await world.create()
+    await start(world.engine, id)
+    const first = { ...world.processes.get(id)! }
+    await world.exit(id, 1)
+    await start(world.engine, id)
+    await world.tellExit(id, { ...first, status: 'exited', exitCode: 9 })
+    assert.equal(status(id), 'running')
+  })
+
+  it('an exit that comes before the start has been recorded is handled after it', async () => {
+    const id = await world.create()
+    const release = world.hold('exec.process.run')
+    const starting = start(world.engine, id)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    release()
+    // The process exists once the call goes on; it ends before the engine has the reply.
+    while (!world.processes.has(id)) await Promise.resolve()
+    const exiting = world.exit(id, 4)
+    await starting
+    await exiting
+    assert.deepEqual(world.actions(), ['create', 'start', 'die'])
+    assert.equal(status(id), 'exited')
+  })
+
+  it('concurrent work on one container is serial; on different ones it is parallel', async () => {
+    const [a, b] = [await world.create('a1'), await world.create('b1')]
+    const release = world.hold('storage.rootfs.mount')
+    const first = start(world.engine, a)
+    const second = assert.rejects(start(world.engine, a), kindOf('not-modified'))
+    await start(world.engine, b)
+    assert.equal(status(b), 'running')
+    assert.equal(status(a), 'created')
+    release()
+    await first
+    await second
+    await Promise.all([stop(world.engine, { ref: a }), remove(world.engine, { ref: a, force: true, volumes: false })])
+    assert.equal(status(a), undefined)
+    assert.deepEqual(
+      world.leftovers().filter((l) => l.endsWith(a)),
+      [],
+    )
+  })
+
+  it('prune removes stopped ones that the filters choose', async () => {
+    const kept = await world.create('kept', { Labels: { keep: '1' } })
+    const running = await world.create('running')
+    await start(world.engine, running)
+    const old = await world.create('old')
+    assert.deepEqual((await prune(world.engine, { 'label!': ['keep'] })).ContainersDeleted, [old])
+    assert.equal(status(kept), 'created')
+    await assert.rejects(prune(world.engine, { nope: ['x'] }), kindOf('invalid', /invalid filter 'nope'/))
+  })
+
+  it('restart policies: on-failure:2 gives up after two, always goes on until it is stopped', async () => {
+    const id = await world.create('f1', { HostConfig: { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 2 } } })
+    await start(world.engine, id)
+    const { containers } = world.engine
+    for (const count of [1, 2]) {
+      await world.exit(id, 4)
+      assert.equal(status(id), 'restarting')
+      await containers.until(id, (c) => c?.state.status === 'running', 2000)
+      assert.equal(containers.get(id)?.state.restartCount, count)
+    }
+    await world.exit(id, 4)
+    assert.equal(status(id), 'exited')
+
+    const always = await world.create('al', { HostConfig: { RestartPolicy: { Name: 'always' } } })
+    await start(world.engine, always)
+    await world.exit(always, 0)
+    assert.equal(status(always), 'restarting')
+    await stop(world.engine, { ref: always })
+    assert.equal(status(always), 'exited')
+  })
+
+  it('a failed start of a container with AutoRemove removes it', async () => {
+    const id = await world.create('x1', { HostConfig: { AutoRemove: true } })
+    world.fail('exec.process.run', internal('no such file', { details: { exitCode: 127 } }))
+    await assert.rejects(start(world.engine, id), kindOf('invalid', /no such file/))
+    assert.equal(await gone(id), true)
+    assert.equal(world.engine.containers.removedExitCode(id), 127)
+  })
+
+  it('jobs are listed with their steps', async () => {
+    const id = await world.create()
+    await start(world.engine, id)
+    const [created, started] = world.engine.jobs.list(10)
+    assert.equal(created?.name, 'create')
+    assert.equal(started?.status, 'done')
+    assert.deepEqual(
+      started?.steps.map((s) => s.name),
+      ['storage.rootfs.mount', 'network.sandbox.create', 'cgroup.group.create', 'exec.process.run'],
+    )
+    assert.match(started?.traceparent ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+  })
+})

@@ -1,0 +1,108 @@
+import type { ProcessState } from '../../../shared/contracts/index.ts'
+import { parseNetworkMode } from '../config/modes.ts'
+import { isAlive } from '../containers/container.ts'
+import type { Engine } from '../engine.ts'
+import { refreshExec } from '../execs/sessions.ts'
+import { exited } from '../jobs/exit.ts'
+import { restartLater } from '../jobs/restart.ts'
+import { LOWER_SERVICES, type LowerService } from '../lower.ts'
+
+/** New work waits no longer than this for a service that is told what to keep. */
+const GATE_MS = 10_000
+/** Docker's exit code of a container whose end nobody saw. */
+const UNKNOWN_EXIT = 255
+
+/**
+ * A lower service (re)started, or this engine did: both sides are compared. The service removes what no container owns; of
+ * processes, ends that happened meanwhile are recorded.
+ */
+export async function reconcile(engine: Engine, service: LowerService): Promise<void> {
+  const { storage, network, cgroup, exec } = engine.lower
+  if (service === 'exec' || service === 'cgroup') engine.facilities.forget()
+  const { pid } = await engine.lower[service].health({})
+  engine.lower.seen(service, pid)
+  const { removed } = await engine.gate.while(async () => {
+    switch (service) {
+      case 'storage':
+        return storage['rootfs.reconcile']({ keep: everyContainer(engine) }, { timeoutMs: GATE_MS })
+      case 'network':
+        return network['sandbox.reconcile']({ keep: withSurroundings(engine) }, { timeoutMs: GATE_MS })
+      case 'cgroup':
+        return cgroup['group.reconcile']({ keep: withSurroundings(engine) }, { timeoutMs: GATE_MS })
+      case 'exec':
+        // Logs outlive runs: what a container has on disk stays as long as the container.
+        return exec['process.reconcile']({ keep: everyContainer(engine) }, { timeoutMs: GATE_MS })
+    }
+  })
+  if (removed.length > 0) engine.log.info({ service, removed }, 'leftovers removed')
+  if (service === 'exec') await reconcileProcesses(engine)
+}
+
+/** Compares with all services, each on its own; one that is down is compared with when it tells that it is ready. */
+export async function reconcileAll(engine: Engine): Promise<void> {
+  await Promise.all(
+    LOWER_SERVICES.map((service) =>
+      reconcile(engine, service).catch((error: unknown) =>
+        engine.log.warn({ err: error, service }, 'not reconciled yet; it is tried again when the service is ready'),
+      ),
+    ),
+  )
+}
+
+/** All containers, and those that a job is making. */
+const everyContainer = (engine: Engine): string[] => [
+  ...new Set([...engine.containers.all().map((c) => c.id), ...engine.locks.busy()]),
+]
+
+/** Containers that have a network and a cgroup: those that run, those that something is done with, and shared networks. */
+function withSurroundings(engine: Engine): string[] {
+  const keep = new Set(engine.locks.busy())
+  for (const container of engine.containers.all().filter(isAlive)) {
+    keep.add(container.id)
+    const mode = parseNetworkMode(container.hostConfig.NetworkMode ?? '')
+    if (mode.kind === 'container') keep.add(mode.target)
+  }
+  return [...keep].filter((id) => /^[a-f0-9]{64}$/.test(id))
+}
+
+async function reconcileProcesses(engine: Engine): Promise<void> {
+  // Only runs that were there before the question: a newer one may be missing in the answer.
+  const believed = engine.containers.all().filter(isAlive)
+  const busy = new Set(engine.locks.busy())
+  const list = await engine.lower.exec['process.list']({})
+  const byId = new Map(list.map((p) => [p.id, p]))
+  await Promise.all([
+    ...believed.map((c) => compare(engine, c.id, c.state.instance, byId.get(c.id))),
+    ...list.filter((p) => !busy.has(p.id)).map((p) => endUnowned(engine, p)),
+    ...engine.execs.running().map((e) => refreshExec(engine, e.id)),
+  ])
+}
+
+async function compare(engine: Engine, id: string, instance: string, process: ProcessState | undefined): Promise<void> {
+  const finishedAt = new Date().toISOString()
+  if (process?.instance !== instance) return exited(engine, { id, instance, exitCode: UNKNOWN_EXIT, finishedAt })
+  if (process.status === 'exited') {
+    const { exitCode = UNKNOWN_EXIT, finishedAt: end = finishedAt } = process
+    return exited(engine, { id, instance, exitCode, finishedAt: end })
+  }
+  const container = engine.containers.get(id)
+  if (container?.state.instance === instance && container.state.pid !== process.pid && process.pid > 0) {
+    engine.store.transaction(() => engine.containers.setState(id, { pid: process.pid }))
+  }
+}
+
+/** A process of a container that does not run, as far as its record says: a leftover of an interrupted start. */
+async function endUnowned(engine: Engine, process: ProcessState): Promise<void> {
+  await engine.locks.run(process.id, async () => {
+    const container = engine.containers.get(process.id)
+    if (container && !isAlive(container)) await engine.lower.exec['process.delete']({ id: process.id })
+  })
+}
+
+/** What was under way in this process's memory only: waits for restarts, health checks. */
+export function resume(engine: Engine): void {
+  for (const container of engine.containers.all()) {
+    if (container.state.status === 'restarting') restartLater(engine, container.id)
+    if (isAlive(container)) engine.health.watch(engine, container.id)
+  }
+}
