@@ -1,0 +1,39 @@
+import type { Bus, EventQuery, SequencedEvent } from '../../shared/bus/index.ts'
+import {
+  cgroupContract,
+  engineContract,
+  execContract,
+  networkContract,
+  storageContract,
+  type CgroupContract,
+  type Client,
+  type EngineContract,
+  type ExecContract,
+  type NetworkContract,
+  type StorageContract,
+  type StreamRef,
+} from '../../shared/contracts/index.ts'
+import { openStream, type StreamConnection } from '../../shared/streams/index.ts'
+import { resilient } from './calls/resilient.ts'
+
+/** All that the API's handlers need of the rest of the engine. */
+export interface Backend {
+  readonly engine: Client<EngineContract>
+  readonly storage: Client<StorageContract>
+  readonly network: Client<NetworkContract>
+  readonly cgroup: Client<CgroupContract>
+  readonly exec: Client<ExecContract>
+  /** Replays, then goes on live; ends at `until`. */
+  events(query: EventQuery): AsyncIterable<SequencedEvent>
+  open(stream: StreamRef): StreamConnection
+}
+
+export const busBackend = (bus: Bus): Backend => ({
+  engine: resilient(bus.client(engineContract)),
+  storage: resilient(bus.client(storageContract)),
+  network: resilient(bus.client(networkContract)),
+  cgroup: resilient(bus.client(cgroupContract)),
+  exec: resilient(bus.client(execContract)),
+  events: (query) => bus.events(query),
+  open: openStream,
+})

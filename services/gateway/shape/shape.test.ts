@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { shape } from './replies.ts'
+import { modernize, type CreateRequest } from './requests.ts'
+
+const container = () => ({
+  Id: 'abcdefabcdefabcdef',
+  ImageManifestDescriptor: {},
+  Config: {},
+  HostConfig: { NetworkMode: 'net' },
+  NetworkSettings: {
+    Networks: { net: { Aliases: null, DNSNames: ['a'], GwPriority: 1, MacAddress: '02:00:00:00:00:01' } },
+  },
+})
+
+test('the newest form is left alone', () => {
+  assert.deepEqual(shape('container inspect', 51, container()), container())
+})
+
+test('an inspect for an older client', () => {
+  const old = shape('container inspect', 43, container())
+  assert.deepEqual(old, {
+    Id: 'abcdefabcdefabcdef',
+    Config: { MacAddress: '02:00:00:00:00:01' },
+    HostConfig: { NetworkMode: 'net' },
+    NetworkSettings: { Networks: { net: { Aliases: ['abcdefabcdef'], MacAddress: '02:00:00:00:00:01' } } },
+  })
+})
+
+test('a reply without the members that a rule is about is no trouble', () => {
+  for (const kind of ['container inspect', 'container list', 'image list', 'image inspect', 'info', 'event'] as const) {
+    shape(kind, 24, {})
+    shape(kind, 24, { NetworkSettings: null, HostConfig: 3 })
+  }
+})
+
+test('defaults that older clients rely on', () => {
+  const request: CreateRequest = { Image: 'i', HostConfig: { Annotations: { a: 'b' }, ConsoleSize: [1, 2] } }
+  assert.deepEqual(modernize(request, 39), [])
+  assert.deepEqual(request, { Image: 'i', HostConfig: { IpcMode: 'shareable', CgroupnsMode: 'host' } })
+})
+
+test('the MAC address moves from the container to its endpoint', () => {
+  const old: CreateRequest = { MacAddress: 'm' }
+  assert.deepEqual(modernize(old, 43), [])
+  assert.deepEqual(old.NetworkingConfig, { EndpointsConfig: { default: { MacAddress: 'm' } } })
+  const request: CreateRequest = { MacAddress: 'm', HostConfig: { NetworkMode: 'net' } }
+  assert.match(modernize(request, 44)[0] ?? '', /deprecated/)
+  assert.deepEqual(request.NetworkingConfig, { EndpointsConfig: { net: { MacAddress: 'm' } } })
+  assert.deepEqual(modernize(request, 44), [])
+  assert.throws(() => modernize({ ...request, MacAddress: 'other' }, 44), /must match/)
+})
