@@ -1,0 +1,7 @@
+export { isAlive } from './identity.ts'
+export { freePort, natsUrl, readNatsUrl, writeNatsFiles } from './nats-files.ts'
+export { credentialsPath, enginePaths, SERVICES, type EnginePaths, type ServiceName } from './paths.ts'
+export { readRecord, type ChildRecord, type SupervisorRecord } from './record.ts'
+export { startSupervisor } from './start.ts'
+export { stopSupervisor } from './stop.ts'
+export { untilRecord } from './watch.ts'

@@ -1,0 +1,95 @@
+import { basename } from 'node:path'
+import { conflict, forbidden, type GantryError, internal, invalid, notFound } from '../errors/index.ts'
+import type { CgroupFs } from '../kernel/cgroupfs.ts'
+
+/** One value to be written to one file of a group. */
+export interface LimitWrite {
+  /** The option as users know it, for messages. */
+  readonly option: string
+  /** Absolute. */
+  readonly file: string
+  readonly value: string
+  /** What to write to get back to where `text` (the file's content) says we are. Default: the text itself. */
+  readonly restore?: (text: string) => string
+}
+
+/**
+ * Writes in order. With `undo`, all or none: what a file said before is put back, last first, when a later one fails; and a
+ * value that is there already is not written again. Throws `invalid` for what the kernel refuses, `conflict` for what it cannot do now
+ * (a memory limit below what is in use), `not-found` when the group is gone.
+ */
+export function applyWrites(fs: CgroupFs, writes: readonly LimitWrite[], undo: boolean): void {
+  const done: { file: string; before: string }[] = []
+  for (const write of writes) {
+    try {
+      if (undo) {
+        const text = fs.read(write.file)
+        const before = write.restore ? write.restore(text) : text.trim()
+        if (before === write.value) continue
+        fs.write(write.file, write.value)
+        done.push({ file: write.file, before })
+      } else {
+        fs.write(write.file, write.value)
+      }
+    } catch (error) {
+      const failed = putBack(fs, done)
+      throw explain(write, error, failed)
+    }
+  }
+}
+
+function putBack(fs: CgroupFs, done: readonly { file: string; before: string }[]): string[] {
+  const failed: string[] = []
+  for (const { file, before } of [...done].reverse()) {
+    try {
+      fs.write(file, before)
+    } catch (error) {
+      failed.push(`${basename(file)} could not be put back to ${before} (${(error as Error).message})`)
+    }
+  }
+  return failed
+}
+
+function explain(write: LimitWrite, error: unknown, failed: readonly string[]): GantryError {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error)
+  const what = `${write.option}: the kernel refuses "${write.value}" for ${write.file} (${code})`
+  const also = failed.length > 0 ? `; ${failed.join('; ')}` : ''
+  switch (code) {
+    case 'EINVAL':
+    case 'ERANGE':
+    case 'EOVERFLOW':
+      return invalid(`${what}: it is out of range, or does not fit the parent's or the other limits${also}`, {
+        cause: error,
+      })
+    case 'EBUSY':
+    case 'ENOSPC':
+    case 'ENOMEM':
+      return conflict(`${what}: more than that is in use${also}`, { cause: error })
+    case 'ENOENT':
+      return notFound(`${write.option}: there is no ${write.file}${also}`, { cause: error })
+    case 'ENODEV':
+      return write.option.startsWith('device') || write.option.startsWith('blkio')
+        ? invalid(`${what}: no such device${also}`, { cause: error })
+        : notFound(`${write.option}: the group of ${write.file} is gone${also}`, { cause: error })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return forbidden(`${what}: is the cgroup file system writable here?${also}`, { cause: error })
+    default:
+      return internal(`${what}${also}`, { cause: error })
+  }
+}
+
+/** `restore` for a file with one line a device (`8:0 1048576`): its line, or what takes the limit away. */
+export const deviceLine =
+  (device: string, absent: string) =>
+  (text: string): string => {
+    const rest = keyedLine(text, device)
+    return `${device} ${rest ?? absent}`
+  }
+
+/** What follows `key` and a blank at the start of a line. */
+export function keyedLine(text: string, key: string): string | undefined {
+  for (const line of text.split('\n')) if (line.startsWith(`${key} `)) return line.slice(key.length + 1).trim()
+  return undefined
+}

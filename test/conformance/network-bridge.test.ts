@@ -1,0 +1,3 @@
+import { networkDriverSuite } from './network.ts'
+
+networkDriverSuite({ driver: 'bridge', mtuOption: 'com.docker.network.driver.mtu' })

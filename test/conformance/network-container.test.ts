@@ -1,0 +1,3 @@
+import { networkDriverSuite } from './network.ts'
+
+networkDriverSuite({ driver: 'container' })
