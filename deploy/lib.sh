@@ -40,8 +40,9 @@ install_node_packages() {
   lock=$PROJECT/package-lock.json
   sum=$(sha256sum <"$lock")
   [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ] || return 0
-  # npm's own note of what it installed, made after the lock file: somebody ran npm by hand.
-  if [ ! -e "$stamp" ] && [ "$PROJECT/node_modules/.package-lock.json" -nt "$lock" ]; then
+  # npm's own note of what it installed is as new as the lock file (which npm install writes last): somebody ran npm by hand.
+  local note=$PROJECT/node_modules/.package-lock.json
+  if [ ! -e "$stamp" ] && [ -e "$note" ] && [ $(($(stat -c %Y "$note") + 60)) -ge "$(stat -c %Y "$lock")" ]; then
     echo "$sum" >"$stamp"
     return 0
   fi

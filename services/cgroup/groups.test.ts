@@ -129,6 +129,23 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       assert.equal(service.bus.facts.at(-1)?.fact.total, 2)
     })
 
+    test('an OOM kill that could not be told is told after a restart, also of a group that is gone', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', {})).group
+      service.bus.down = true
+      service.tree.oomKill(path)
+      assert.equal(await service.keeper.delete(group), true)
+      assert.equal(service.bus.facts.length, 0)
+      service.bus.down = false
+      await service.restart()
+      assert.deepEqual(
+        service.bus.facts.map((f) => [f.fact.id, f.fact.total]),
+        [[group, 1]],
+      )
+      await service.restart()
+      assert.equal(service.bus.facts.length, 1)
+    })
+
     test('the count is remembered when the runtime has removed the group', async () => {
       const group = id()
       const { path } = (await service.keeper.create(group, '', {})).group
@@ -181,7 +198,7 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       }
     })
 
-    test('samples are published with their network counters, and nothing without groups', async () => {
+    test('samples are published, and nothing without groups', async () => {
       await service.metrics.pass()
       assert.equal(service.bus.samples.length, 0)
       const [a, b] = [id(), id()]

@@ -151,6 +151,7 @@ export class GroupKeeper {
 
   /** After a start: watches what lives, and tells of OOM kills that happened meanwhile. */
   async recover(): Promise<void> {
+    this.#oom.catchUp()
     for (const group of this.#groups.live()) {
       await this.#attempt(group.id, async () => this.#adopt(group, this.#drivers.get(group.driver)))
     }

@@ -51,6 +51,6 @@ export function handlers(
     },
     'group.oom': async ({ id }) => ({ oomKilled: await keeper.oomKilled(id) }),
     'group.reconcile': async ({ keep }) => ({ removed: await keeper.reconcile(new Set(keep)) }),
-    info: async () => describeInfo(drivers.default()),
+    info: async () => describeInfo(drivers.defaultName === undefined ? undefined : drivers.default()),
   }
 }

@@ -17,13 +17,13 @@ const LIMITS = [
   ['BlkioThrottle', 'blkio', 'WARNING: No blkio throttle support'],
 ] as const
 
-/** What /info shows of the driver in use. */
-export function describeInfo(driver: CgroupDriver): ReplyOf<CgroupContract['verbs']['info']> {
-  const { capabilities } = driver.manifest
+/** What /info shows of the driver in use; without one, Docker's `none`. */
+export function describeInfo(driver: CgroupDriver | undefined): ReplyOf<CgroupContract['verbs']['info']> {
+  const capabilities = driver?.manifest.capabilities ?? {}
   const has = (name: string): boolean => capabilities[name] === true
   return {
-    driver: capabilities['systemd'] === true ? 'systemd' : 'cgroupfs',
-    version: String(capabilities['version']),
+    driver: driver === undefined ? 'none' : capabilities['systemd'] === true ? 'systemd' : 'cgroupfs',
+    version: String(capabilities['version'] ?? ''),
     limits: Object.fromEntries(LIMITS.map(([field, capability]) => [field, has(capability)])),
     warnings: LIMITS.filter(([, capability, warning]) => warning !== '' && !has(capability)).map(([, , w]) => w),
   }

@@ -30,7 +30,10 @@ export const service: ServiceModule<CgroupContract> = {
     await keeper.recover()
     return {
       handlers: handlers(keeper, drivers, metrics),
-      warnings: () => [],
+      warnings: () => {
+        if (drivers.defaultName !== undefined) return []
+        return drivers.list().map((d) => `cgroup driver ${d.name} cannot run here: ${d.reason}`)
+      },
       drivers: () => drivers.list(),
       stop: async () => {
         metrics.stop()

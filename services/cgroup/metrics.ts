@@ -1,7 +1,6 @@
 import type { Bus } from '../../shared/bus/index.ts'
-import type { GroupStats } from '../../shared/contracts/index.ts'
+import type { CgroupSample, GroupStats } from '../../shared/contracts/index.ts'
 import type { CgroupDriver, DriverSet } from '../../shared/drivers/index.ts'
-import { type InterfaceCounters, ProcessInterfaces } from '../../shared/kernel/netdev.ts'
 import type { Logger } from '../../shared/log/index.ts'
 import type { OomWatch } from './oom.ts'
 
@@ -10,13 +9,6 @@ const INTERVAL_MS = 1000
 interface Member {
   readonly path: string
   readonly driver: string
-  interfaces: ProcessInterfaces | undefined
-}
-
-/** What is published: the group's sample, with the network counters of its first process. */
-export interface Sample extends GroupStats {
-  readonly id: string
-  readonly networks?: Record<string, InterfaceCounters>
 }
 
 /** Samples all live groups once a second, in one pass a driver, and publishes each; idle when there are none. */
@@ -37,19 +29,17 @@ export class Metrics {
   }
 
   add(id: string, path: string, driver: string): void {
-    this.#members.get(id)?.interfaces?.close()
-    this.#members.set(id, { path, driver, interfaces: undefined })
+    this.#members.set(id, { path, driver })
     this.#timer ??= setInterval(() => void this.pass(), INTERVAL_MS).unref()
   }
 
   remove(id: string): void {
-    this.#members.get(id)?.interfaces?.close()
     this.#members.delete(id)
     if (this.#members.size === 0) this.#rest()
   }
 
   stop(): void {
-    for (const id of [...this.#members.keys()]) this.remove(id)
+    this.#members.clear()
     this.#rest()
   }
 
@@ -81,28 +71,14 @@ export class Metrics {
     if (this.#busy) return
     this.#busy = true
     try {
-      const strangers: string[] = []
       for (const [id, sample] of await this.sample(this.#members.keys())) {
-        const networks = this.#members.get(id)?.interfaces?.read()
-        if (networks === undefined) strangers.push(id)
-        this.#bus.publishStats(id, { id, ...sample, ...(networks === undefined ? {} : { networks }) } satisfies Sample)
+        this.#bus.publishStats(id, { source: 'cgroup', id, ...sample } satisfies CgroupSample)
         this.#oom.saw(id, sample.oom_kills)
       }
-      for (const id of strangers) await this.#meet(id)
     } catch (error) {
       this.#log.warn({ err: error }, 'sampling failed')
     } finally {
       this.#busy = false
     }
-  }
-
-  /** Looks who is in a group, for the next turn. */
-  async #meet(id: string): Promise<void> {
-    const member = this.#members.get(id)
-    if (!member) return
-    const [pid] = await this.#drivers.get(member.driver).pids(member.path)
-    if (this.#members.get(id) !== member) return
-    member.interfaces?.close()
-    member.interfaces = pid === undefined ? undefined : ProcessInterfaces.open(pid)
   }
 }

@@ -1,14 +1,18 @@
 import type { Bus } from '../../shared/bus/index.ts'
 import type { CgroupDriver } from '../../shared/drivers/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
-import type { Group, Groups } from './store.ts'
+import type { Group, Groups, Untold } from './store.ts'
 
-/** Watches groups for the OOM killer's work, keeps the count, and tells it as a fact. */
+const RETRY_MS = 1000
+
+/** Watches groups for the OOM killer's work, keeps the count, and tells it as a fact: recorded first, told until it is stored. */
 export class OomWatch {
   readonly #groups: Groups
   readonly #bus: Bus
   readonly #log: Logger
   readonly #watched = new Map<string, { group: Group; total: number; stop: () => void }>()
+  readonly #retries = new Set<NodeJS.Timeout>()
+  #stopped = false
 
   constructor(groups: Groups, bus: Bus, log: Logger) {
     this.#groups = groups
@@ -16,7 +20,7 @@ export class OomWatch {
     this.#log = log
   }
 
-  /** Tells also what happened since the count that the group's record has. */
+  /** `now`: the count in the kernel; what is more than the group's record has is told. */
   watch(group: Group, driver: CgroupDriver, now: number): void {
     this.unwatch(group.id)
     const watched = { group, total: group.oom, stop: (): void => undefined }
@@ -33,12 +37,32 @@ export class OomWatch {
     const { path, created } = watched.group
     this.#groups.setOom(id, created, total)
     this.#log.warn({ container: id, cgroup: path, total }, 'the OOM killer struck')
-    // The same count of the same group is the same fact, however often it is told.
-    this.#bus
-      .tellFact('cgroup.oom', { id, cgroup: path, total }, `oom-${id}-${created}-${total}`)
-      .catch((error: unknown) => {
-        this.#log.error({ err: error, container: id }, 'could not tell of an OOM kill')
-      })
+    this.#tell({ id, path, created, oom: total })
+  }
+
+  /** Tells what an earlier process of the service saw, and may not have told. */
+  catchUp(): void {
+    for (const untold of this.#groups.untold()) this.#tell(untold)
+  }
+
+  /** The same count of the same group is the same fact, however often it is told. */
+  #tell(untold: Untold): void {
+    if (this.#stopped) return
+    const { id, path, created, oom } = untold
+    this.#bus.tellFact('cgroup.oom', { id, cgroup: path, total: oom }, `oom-${id}-${created}-${oom}`).then(
+      () => {
+        if (!this.#stopped) this.#groups.setTold(id, created, oom)
+      },
+      (error: unknown) => {
+        this.#log.error({ err: error, container: id }, 'could not tell of an OOM kill; trying again')
+        if (this.#stopped) return
+        const retry = setTimeout(() => {
+          this.#retries.delete(retry)
+          this.#tell(untold)
+        }, RETRY_MS)
+        this.#retries.add(retry.unref())
+      },
+    )
   }
 
   total(id: string): number {
@@ -51,6 +75,8 @@ export class OomWatch {
   }
 
   stop(): void {
+    this.#stopped = true
+    for (const retry of this.#retries) clearTimeout(retry)
     for (const id of [...this.#watched.keys()]) this.unwatch(id)
   }
 }

@@ -12,6 +12,8 @@ export const migrations = [
      deleted INTEGER
    ) STRICT;
    CREATE TABLE parents (name TEXT NOT NULL, driver TEXT NOT NULL, PRIMARY KEY (driver, name)) STRICT;`,
+  // How much of `oom` has been told.
+  'ALTER TABLE groups ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
 ]
 
 /** A container's group. The row is there before the kernel's, and a while after it. */
@@ -22,9 +24,12 @@ export interface Group {
   readonly resources: Resources
   /** ms; tells one group of a container from the next. */
   readonly created: number
-  /** OOM kills told so far. */
+  /** OOM kills seen so far. */
   readonly oom: number
 }
+
+/** An OOM kill whose fact is not known to be stored yet. */
+export type Untold = Pick<Group, 'id' | 'path' | 'created' | 'oom'>
 
 interface Row extends Omit<Group, 'resources'> {
   readonly resources: string
@@ -58,9 +63,10 @@ export class Groups {
   /** What is about to be made. */
   intend(group: Group, parents: readonly string[]): void {
     this.#store.transaction(() => {
-      this.#store.run('DELETE FROM groups WHERE id = ?', group.id)
       this.#store.run(
-        'INSERT INTO groups (id, path, driver, resources, created, oom) VALUES (?, ?, ?, ?, ?, ?)',
+        `INSERT INTO groups (id, path, driver, resources, created, oom) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET path = excluded.path, driver = excluded.driver, resources = excluded.resources,
+           told = iif(created = excluded.created, told, 0), created = excluded.created, oom = excluded.oom, deleted = NULL`,
         ...[group.id, group.path, group.driver, JSON.stringify(group.resources), group.created, group.oom],
       )
       for (const name of parents) this.#store.run('INSERT OR IGNORE INTO parents VALUES (?, ?)', name, group.driver)
@@ -72,7 +78,16 @@ export class Groups {
   }
 
   setOom(id: string, created: number, total: number): void {
-    this.#store.run('UPDATE groups SET oom = ? WHERE id = ? AND created = ?', total, id, created)
+    this.#store.run('UPDATE groups SET oom = max(oom, ?) WHERE id = ? AND created = ?', total, id, created)
+  }
+
+  setTold(id: string, created: number, total: number): void {
+    this.#store.run('UPDATE groups SET told = max(told, ?) WHERE id = ? AND created = ?', total, id, created)
+  }
+
+  /** Also of groups that are gone. */
+  untold(): Untold[] {
+    return this.#store.all<Untold>('SELECT id, path, created, oom FROM groups WHERE told < oom')
   }
 
   /** Of parents made for groups of a driver, outermost first. */
@@ -85,8 +100,8 @@ export class Groups {
   forget(id: string, oom: number, driver: string, left: readonly string[]): void {
     const now = Date.now()
     this.#store.transaction(() => {
-      this.#store.run('UPDATE groups SET oom = ?, deleted = ? WHERE id = ?', oom, now, id)
-      this.#store.run('DELETE FROM groups WHERE deleted < ?', now - REMEMBER_MS)
+      this.#store.run('UPDATE groups SET oom = max(oom, ?), deleted = ? WHERE id = ?', oom, now, id)
+      this.#store.run('DELETE FROM groups WHERE deleted < ? AND told >= oom', now - REMEMBER_MS)
       this.#keepParents(driver, left)
     })
   }

@@ -9,6 +9,7 @@ import { lookUpDevices } from './oci/devices.ts'
 import { planProcess, type OciProcess } from './oci/process.ts'
 import { readUserDatabase } from './oci/rootfs.ts'
 import { parseSeccompProfile, translateSeccomp, type OciSeccomp, type SeccompProfile } from './oci/seccomp.ts'
+import { restrictAsDocker } from './oci/seccomp-restrictions.ts'
 import { resolveUser } from './oci/users.ts'
 
 /** Debian's golang-github-containers-common; the same path on Fedora and Arch. */
@@ -32,7 +33,7 @@ export class BundleBuilder {
   constructor() {
     this.capabilities = availableCapabilities()
     this.#defaultProfile = existsSync(SECCOMP_PROFILE)
-      ? parseSeccompProfile(readFileSync(SECCOMP_PROFILE, 'utf8'))
+      ? restrictAsDocker(parseSeccompProfile(readFileSync(SECCOMP_PROFILE, 'utf8')))
       : undefined
   }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { isKind } from '../../shared/errors/index.ts'
+import { identify } from '../../shared/kernel/pidfd.ts'
 import { CHANNEL } from '../../shared/streams/index.ts'
 import {
   attachRequest,
@@ -209,6 +210,15 @@ describe('exec service', { skip: root ? false : 'needs root' }, () => {
     await assert.rejects(bed.call('session.start', session(id, ['true'])), /is not running/)
   })
 
+  it('answers a repeated session with the same stream', async () => {
+    const id = await start(['sleep', '1000'])
+    const request = session(id, ['echo', 'once'])
+    const [first, second] = await Promise.all([bed.call('session.start', request), bed.call('session.start', request)])
+    assert.deepEqual(second, first)
+    assert.equal((await collect(open(first))).stdout, 'once\n')
+    await bed.call('process.delete', { id })
+  })
+
   it('says 127 and 126 where that is the reason, and leaves nothing', async () => {
     for (const [args, code, words] of [
       [['/nope'], 127, /no such file or directory/],
@@ -269,11 +279,11 @@ describe('exec service', { skip: root ? false : 'needs root' }, () => {
 
   it('masks and protects paths, sets sysctls, ulimits, shm, read-only root, working directory', async () => {
     const masked = await sh(
-      'cat /proc/kcore | head -c 1 | wc -c; echo 1 > /proc/sys/kernel/domainname; touch /sys/x; mount -t tmpfs x /tmp',
+      'cat /proc/kcore | head -c 1 | wc -c; echo 1 > /proc/sys/kernel/domainname; touch /sys/x; mount -t tmpfs x /not-there; unshare -U true; unshare -m true',
     )
     assert.match(masked.stdout, /^0\n/)
     assert.match(masked.stderr, /[Rr]ead-only file system/)
-    assert.match(masked.stderr, /permission denied|not permitted/i)
+    assert.equal(masked.stderr.match(/permission denied|not permitted/gi)?.length, 3)
     const set = await sh(
       'cat /proc/sys/net/ipv4/ip_default_ttl; ulimit -n; df -h /dev/shm | tail -1 | awk "{print \\$2}"; pwd; touch /x',
       {
@@ -293,6 +303,25 @@ describe('exec service', { skip: root ? false : 'needs root' }, () => {
     assert.match(device.stdout, /crw.* 10, *229 .*mine/)
     assert.match(device.stdout, /readable/)
     assert.match(device.stderr, /not permitted/)
+  })
+
+  it('does not wait for another run when the one that was asked for has ended', async () => {
+    const { id } = await sh('true')
+    const missed = await collect(open(await bed.call('process.attach', attachRequest(id, { instance: 'one' }))))
+    assert.deepEqual(missed, { stdout: '', stderr: '' })
+    const next = collect(open(await bed.call('process.attach', attachRequest(id))))
+    await bed.call('process.delete', { id })
+    await bed.call('process.run', runRequest(bed, ['echo', 'again'], { id, instance: 'two' }))
+    assert.equal((await next).stdout, 'again\n')
+  })
+
+  it('ends a process whose shim was killed', async () => {
+    const id = await start(['sleep', '1000'])
+    const { pid } = await bed.call<{ pid: number }>('process.state', { id })
+    process.kill(Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]), 'SIGKILL')
+    assert.equal((await bed.fact('exec.process.exited', id))['exitCode'], 137)
+    while (identify(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
+    await bed.call('process.delete', { id })
   })
 
   it('shares shm with another container', async () => {

@@ -62,6 +62,7 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
       },
       'process.purge': async ({ id }) => {
         await processes.delete(id)
+        attachments.end(id)
         await Promise.all(logDrivers.usable().map((driver) => driver.remove(id)))
         return {}
       },
@@ -75,7 +76,8 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
         const logRequest = { ...request, since: 0, until: 0, tail: -1, follow: false, timestamps: false, details: '' }
         const before = request.logs ? logStreams.send(logRequest) : undefined
         if (before && !request.stream) return { stream: streams.offer(logStreams.serve(logRequest)) }
-        return { stream: attachments.attach(request.id, request, before) }
+        const missed = request.instance !== undefined && !processes.runs(request.id, request.instance)
+        return { stream: attachments.attach(request.id, { ...request, missed }, before) }
       },
       'process.logs': async (request) => ({ stream: streams.offer(logStreams.serve(request)) }),
       'process.top': ({ pids, psArgs }) => top(pids, psArgs),

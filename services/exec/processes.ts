@@ -61,6 +61,11 @@ export class Processes {
     return live && !live.ended.aborted ? live : undefined
   }
 
+  /** Whether this run of the container is under way. */
+  runs(id: string, instance: string): boolean {
+    return this.find(id) !== undefined && this.#d.records.processes.get(id)?.instance === instance
+  }
+
   run(request: RunRequest): Promise<RunReply> {
     return this.#lock.run(request.id, async () => {
       const known = this.#d.records.processes.get(request.id)
@@ -198,12 +203,11 @@ export class Processes {
     return this.#lock.run(id, async () => {
       const row = this.#d.records.processes.get(id)
       if (row) await this.#clear(row)
-      this.#d.attachments.end(id)
     })
   }
 
   async #clear(row: ProcessRow): Promise<void> {
-    const { records, drivers, attachments, shm } = this.#d
+    const { records, drivers, shm } = this.#d
     const live = this.#live.get(row.id)
     await drivers.runtime(row.runtime).remove(row.id)
     for (const session of records.sessionsOf(row.id)) {
@@ -212,7 +216,6 @@ export class Processes {
     // Its end, if it ran until now, is told before the row that remembers it goes.
     await live?.recorded
     this.#live.delete(row.id)
-    attachments.end(row.id)
     if (row.facts.shmPath !== undefined) shm.remove(row.id)
     records.deleteProcess(row.id)
   }

@@ -22,6 +22,14 @@ export interface SessionRequest {
   readonly detachKeys: string
 }
 
+export interface SessionReply {
+  pid: number
+  stream?: StreamRef
+}
+
+/** As long as a stream's ticket is good for. */
+const REPEATABLE_MS = 60_000
+
 export interface SessionDependencies {
   readonly records: Records
   readonly drivers: ExecDrivers
@@ -35,16 +43,25 @@ export interface SessionDependencies {
 export class Sessions {
   readonly #d: SessionDependencies
   readonly #live = new Map<string, SessionHandle>()
+  readonly #replies = new Map<string, Promise<SessionReply>>()
 
   constructor(dependencies: SessionDependencies) {
     this.#d = dependencies
   }
 
-  async start(request: SessionRequest): Promise<{ pid: number; stream?: StreamRef }> {
+  /** A request that is sent again gets the same answer, as long as the stream in it can be opened. */
+  async start(request: SessionRequest): Promise<SessionReply> {
+    const earlier = this.#replies.get(request.id)
+    if (earlier) return earlier
+    const reply = this.#start(request)
+    this.#replies.set(request.id, reply)
+    setTimeout(() => this.#replies.delete(request.id), REPEATABLE_MS).unref()
+    return reply
+  }
+
+  async #start(request: SessionRequest): Promise<SessionReply> {
     const { records, drivers, bundles, processes } = this.#d
-    const known = records.sessions.get(request.id)
-    // A repeated request finds it running; its stream went to whoever asked first.
-    if (known) throw conflict(`exec ${request.id} has been started already`)
+    if (records.sessions.has(request.id)) throw conflict(`exec ${request.id} has been started already`)
     const container = records.processes.get(request.container)
     if (!container) throw conflict(`container ${request.container} is not running`)
     const { handle } = processes.running(request.container)

@@ -44,10 +44,13 @@ export interface TestBed {
   /** Ends this service and starts one anew on the same directories, as after a crash when `clean` is false. */
   restart(): Promise<void>
   drivers(): readonly { kind: string; name: string; usable: boolean }[]
-  close(): Promise<void>
+  /** `keep` leaves the directories for another start. */
+  close(options?: { keep: boolean }): Promise<void>
 }
 
-export async function startTestBed(options: { runtime?: string; dir?: string } = {}): Promise<TestBed> {
+export async function startTestBed(
+  options: { runtime?: string; dir?: string; onFact?: (told: ToldFact) => void } = {},
+): Promise<TestBed> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'gx-'))
   const rootfs = makeRootfs(join(dir, 'rootfs'))
   const facts: ToldFact[] = []
@@ -61,6 +64,7 @@ export async function startTestBed(options: { runtime?: string; dir?: string } =
     const bus = {
       node: 'test',
       tellFact: async (name: FactName, fact: Record<string, unknown>) => {
+        options.onFact?.({ name, fact })
         facts.push({ name, fact })
         for (const listener of listeners) listener()
       },
@@ -132,12 +136,13 @@ export async function startTestBed(options: { runtime?: string; dir?: string } =
       await running.stop()
       running = await start()
     },
-    close: async () => {
+    close: async (how) => {
       const list = (await running.handlers['process.list']?.({} as never)) as unknown as { id: string }[]
       for (const { id } of list) await running.handlers['process.purge']?.({ id } as never)
       await running.stop()
       clearInterval(alive)
       closeStreamClients()
+      if (how?.keep) return
       removeCgroups(dir)
       rmSync(dir, { recursive: true, force: true })
     },
@@ -165,7 +170,7 @@ export function makeRootfs(dir: string): string {
 /** Container cgroups of a test bed are the cgroup service's business in life. */
 const cgroupOf = (dir: string): string => `/gx${Buffer.from(dir).toString('hex').slice(-12)}`
 
-function removeCgroups(dir: string): void {
+export function removeCgroups(dir: string): void {
   for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
     const parent = join('/sys/fs/cgroup', hierarchy, cgroupOf(dir))
     try {

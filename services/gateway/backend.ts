@@ -1,4 +1,4 @@
-import type { Bus, EventQuery, SequencedEvent } from '../../shared/bus/index.ts'
+import type { Bus, EventQuery, SequencedEvent, Stoppable } from '../../shared/bus/index.ts'
 import {
   cgroupContract,
   engineContract,
@@ -10,6 +10,7 @@ import {
   type EngineContract,
   type ExecContract,
   type NetworkContract,
+  type StatsSample,
   type StorageContract,
   type StreamRef,
 } from '../../shared/contracts/index.ts'
@@ -25,6 +26,8 @@ export interface Backend {
   readonly exec: Client<ExecContract>
   /** Replays, then goes on live; ends at `until`. */
   events(query: EventQuery): AsyncIterable<SequencedEvent>
+  /** Hears the samples of all containers. */
+  readonly onStats: (handle: (sample: StatsSample) => void) => Stoppable
   open(stream: StreamRef): StreamConnection
 }
 
@@ -35,5 +38,6 @@ export const busBackend = (bus: Bus): Backend => ({
   cgroup: resilient(bus.client(cgroupContract)),
   exec: resilient(bus.client(execContract)),
   events: (query) => bus.events(query),
+  onStats: (handle) => bus.onStats(handle),
   open: openStream,
 })

@@ -9,6 +9,7 @@ import { Endpoints } from './endpoints.ts'
 import { Firewall } from './firewall/index.ts'
 import { Ipam } from './ipam/index.ts'
 import { Locks } from './locks.ts'
+import { Metrics } from './metrics.ts'
 import { migrations } from './migrations.ts'
 import { NameFiles } from './name-files.ts'
 import { Names } from './names.ts'
@@ -60,8 +61,10 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
   const sandboxes = new Sandboxes(parts, attachments, locks)
   const connections = new Connections(parts, attachments, locks)
   const stats = new SandboxStats(records, files)
+  const metrics = new Metrics(stats, service.bus, log)
   const warnings = await new Recovery(parts, networks, sandboxes).run()
   warnings.push(...(await ensurePredefined(context, networks)))
+  metrics.wake()
 
   return {
     handlers: {
@@ -70,18 +73,19 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
       'network.inspect': async ({ ref, scope }) => networks.inspect(ref, scope),
       'network.remove': async ({ ref }) => networks.remove(ref).then(() => ({})),
       'network.prune': ({ filters }) => networks.prune(filters),
-      'sandbox.create': (request) => sandboxes.create(request),
+      'sandbox.create': (request) => metrics.after(sandboxes.create(request)),
       'sandbox.delete': async ({ id }) => sandboxes.delete(id).then(() => ({})),
       'sandbox.inspect': async ({ id }) => sandboxes.inspect(id),
       'sandbox.rename': async ({ id, name }) => sandboxes.rename(id, name).then(() => ({})),
       'sandbox.stats': async ({ ids }) => stats.read(ids),
       'sandbox.reconcile': async ({ keep }) => ({ removed: await sandboxes.reconcile(keep) }),
-      'endpoint.connect': ({ id, endpoint }) => connections.connect(id, endpoint),
+      'endpoint.connect': ({ id, endpoint }) => metrics.after(connections.connect(id, endpoint)),
       'endpoint.disconnect': ({ id, network }) => connections.disconnect(id, network),
     },
     warnings: () => warnings,
     drivers: () => drivers.list(),
     async stop() {
+      metrics.stop()
       await networks.idle()
       await locks.idle()
       await context.background.idle()

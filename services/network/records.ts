@@ -55,6 +55,8 @@ export interface EndpointRecord {
   readonly position: number
 }
 
+export type LiveInterface = Pick<EndpointRecord, 'sandbox' | 'interface' | 'hostInterface'>
+
 interface NetworkRow {
   id: string
   name: string
@@ -206,6 +208,14 @@ export class Records {
     return this.#store
       .all<EndpointRow>('SELECT * FROM endpoints WHERE network = ? ORDER BY sandbox', networkId)
       .map(endpoint)
+  }
+
+  /** Interfaces of all sandboxes that are up, without parsing what belongs to them: read once a second. */
+  liveInterfaces(): LiveInterface[] {
+    return this.#store.all<LiveInterface & Record<string, string>>(
+      `SELECT e.sandbox, e.interface, e.host_interface AS hostInterface FROM endpoints e JOIN sandboxes s ON s.id = e.sandbox
+       WHERE s.phase IN ('ready', 'released') AND e.phase = 'ready' AND e.interface <> '' ORDER BY e.sandbox, e.position`,
+    )
   }
 
   putEndpoint(r: EndpointRecord): void {

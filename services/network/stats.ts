@@ -1,6 +1,6 @@
 import { RtNetlink, type LinkCounters } from '../../shared/kernel/rtnetlink.ts'
-import { withNetnsLink } from '../../shared/kernel/netns.ts'
-import type { EndpointRecord, Records } from './records.ts'
+import { isNetns, withNetnsLink } from '../../shared/kernel/netns.ts'
+import type { LiveInterface, Records } from './records.ts'
 import type { SandboxFiles } from './sandbox-files.ts'
 
 type Counters = Record<string, LinkCounters>
@@ -33,25 +33,38 @@ export class SandboxStats {
     this.#files = files
   }
 
+  /** Those that were asked for; who shares a namespace gets its owner's. */
   read(ids: readonly string[]): Record<string, Counters> {
+    const interfaces = ids.flatMap((id) => {
+      const sandbox = this.#records.sandbox(id)
+      if (!sandbox || sandbox.phase === 'creating' || sandbox.phase === 'deleting') return []
+      return this.#records
+        .endpointsOf(sandbox.root)
+        .filter((e) => e.interface !== '')
+        .map((e) => [id, e] as const)
+    })
+    return this.#count(interfaces)
+  }
+
+  /** Those of all sandboxes that are up, by the namespace's owner; a sandbox without interfaces is left out. */
+  all(): Record<string, Counters> {
+    return this.#count(this.#records.liveInterfaces().map((e) => [e.sandbox, e]))
+  }
+
+  #count(interfaces: ReadonlyArray<readonly [id: string, of: LiveInterface]>): Record<string, Counters> {
+    const result: Record<string, Counters> = {}
+    if (interfaces.length === 0) return result
     const link = (this.#link ??= new RtNetlink())
     const host = link.counters()
-    const result: Record<string, Counters> = {}
-    for (const id of ids) {
-      const sandbox = this.#records.sandbox(id)
-      if (!sandbox || sandbox.phase === 'creating' || sandbox.phase === 'deleting') continue
-      const endpoints = this.#records.endpointsOf(sandbox.root).filter((e) => e.interface !== '')
-      const counters: Counters = {}
-      for (const e of endpoints) {
-        const found = e.hostInterface === '' ? this.#inside(sandbox.root, e) : this.#outside(link, host, e)
-        if (found) counters[e.interface] = found
-      }
-      if (endpoints.length > 0) result[id] = counters
+    for (const [id, e] of interfaces) {
+      const counters = (result[id] ??= {})
+      const found = e.hostInterface === '' ? this.#inside(e) : this.#outside(link, host, e)
+      if (found) counters[e.interface] = found
     }
     return result
   }
 
-  #outside(link: RtNetlink, host: Map<number, LinkCounters>, e: EndpointRecord): LinkCounters | undefined {
+  #outside(link: RtNetlink, host: Map<number, LinkCounters>, e: LiveInterface): LinkCounters | undefined {
     let index = this.#indexes.get(e.hostInterface)
     if (index === undefined || !host.has(index)) {
       this.#indexes = new Map(link.links().map((l) => [l.name, l.index]))
@@ -61,8 +74,11 @@ export class SandboxStats {
     return counters && mirrored(counters)
   }
 
-  #inside(root: string, e: EndpointRecord): LinkCounters | undefined {
-    return withNetnsLink(this.#files.netns(root), (link) => {
+  #inside(e: LiveInterface): LinkCounters | undefined {
+    const netns = this.#files.netns(e.sandbox)
+    // Somebody else may have taken it away: that must not hide the others' counters.
+    if (!isNetns(netns)) return undefined
+    return withNetnsLink(netns, (link) => {
       const index = link.link(e.interface)?.index
       return index === undefined ? undefined : link.counters().get(index)
     })

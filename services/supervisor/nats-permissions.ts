@@ -92,7 +92,7 @@ export function permissionsOf(user: BusUser, node: string): Permissions {
       `gantry.${node}.facts.service.ready`,
     )
   }
-  if (user === 'cgroup') publish.push(`gantry.${node}.stats.>`)
+  if (user === 'cgroup' || user === 'network') publish.push(`gantry.${node}.stats.>`)
   if (user === 'gateway' || user === 'admin') subscribe.push(`gantry.${node}.stats.>`)
   publish.push('$JS.API.INFO', '$JS.API.STREAM.NAMES', '$JS.API.STREAM.LIST')
   for (const stream of ['EVENTS', 'FACTS']) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import Type from 'typebox'
-import { contract, verb } from '../contracts/index.ts'
+import { contract, verb, type StatsSample } from '../contracts/index.ts'
 import { conflict, GantryError } from '../errors/index.ts'
 import { createLogger, currentTrace, withTrace } from '../log/index.ts'
 import { startRelay, Store } from '../store/index.ts'
@@ -108,6 +108,28 @@ test('the outbox is published in order, once, also when the teller dies between 
   await again.stop()
   assert.deepEqual(await actions(since), [...Array.from({ length: 20 }, (_, i) => `a${i}`), 'last'])
   store.close()
+})
+
+test('samples are heard while somebody listens; one of unknown form is dropped', async () => {
+  const other = await connectOne()
+  const heard: StatsSample[] = []
+  let more = (): void => undefined
+  const next = (): Promise<void> => new Promise((resolve) => (more = resolve))
+  const listening = bus.onStats((sample) => {
+    heard.push(sample)
+    more()
+  })
+  const sample = (id: string): StatsSample => ({ source: 'network', id: id.repeat(64), read: 'now', networks: {} })
+  // The server takes a subscription and a message of one connection in order; another's come when it has the subscription.
+  bus.publishStats('a', sample('a'))
+  await next()
+  other.publishStats('b', { source: 'nobody' } as unknown as StatsSample)
+  other.publishStats('c', sample('c'))
+  await next()
+  await listening.stop()
+  other.publishStats('d', sample('d'))
+  await other.close()
+  assert.deepEqual(heard, [sample('a'), sample('c')])
 })
 
 test('live events arrive, and a query that nothing matches ends', async () => {

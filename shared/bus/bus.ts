@@ -1,5 +1,5 @@
 import { headers, type JetStreamClient, type JetStreamManager, type NatsConnection } from 'nats'
-import type { Client, Contract, FactName, FactOf, Handlers } from '../contracts/index.ts'
+import type { Client, Contract, FactName, FactOf, Handlers, StatsSample } from '../contracts/index.ts'
 import { currentTrace, type Logger } from '../log/index.ts'
 import { clientOf } from './client.ts'
 import { encode } from './codec.ts'
@@ -7,6 +7,7 @@ import { type BusOptions, connectNats } from './connect.ts'
 import { type EventQuery, readEvents, type SequencedEvent } from './events.ts'
 import { hearFacts } from './facts.ts'
 import { serveContract } from './serve.ts'
+import { hearStats } from './stats.ts'
 import { ensureStreams } from './streams.ts'
 import { factPrefix, JOB_HEADER, statsSubject } from './subjects.ts'
 
@@ -29,7 +30,9 @@ export interface Bus {
   /** Publishes an event's payload under its subject; resolves when the stream has it. For the outbox relay. */
   publishEvent(subject: string, payload: string, messageId: string): Promise<void>
   /** A sample for whoever listens (`gantry.<node>.stats.<id>`); it is not stored. */
-  publishStats(id: string, sample: unknown): void
+  publishStats(id: string, sample: StatsSample): void
+  /** Hears the samples of all containers, from now on. */
+  onStats(handle: (sample: StatsSample) => void): Stoppable
   /** Ends the connection after all that was sent. */
   close(): Promise<void>
 }
@@ -82,8 +85,12 @@ class NatsBus implements Bus {
     await this.#js.publish(subject, data, { msgID, ...(h === undefined ? {} : { headers: h }) })
   }
 
-  publishStats(id: string, sample: unknown): void {
+  publishStats(id: string, sample: StatsSample): void {
     if (!this.#connection.isClosed()) this.#connection.publish(statsSubject(this.node, id), encode(sample))
+  }
+
+  onStats(handle: (sample: StatsSample) => void): Stoppable {
+    return hearStats(this.#connection, this.node, handle, this.#log)
   }
 
   async close(): Promise<void> {

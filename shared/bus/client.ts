@@ -3,6 +3,7 @@ import type { CallOptions, Client, Contract } from '../contracts/index.ts'
 import { fromWire, unavailable, type WireError } from '../errors/index.ts'
 import { currentTrace } from '../log/index.ts'
 import { decode, encode } from './codec.ts'
+import { Interruptions } from './interruption.ts'
 import { ERROR_HEADER, JOB_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
 
 const NO_RESPONDERS: string = ErrorCode.NoResponders
@@ -11,16 +12,15 @@ const DEFAULT_TIMEOUT_MS = 30_000
 
 /** The typed client of a contract: one function a verb. Failures are GantryErrors; nobody there is `unavailable`. */
 export function clientOf<C extends Contract>(connection: NatsConnection, node: string, contract: C): Client<C> {
+  const interruptions = new Interruptions(connection)
   const call = async (verb: string, request: unknown, options?: CallOptions): Promise<unknown> => {
     const timeout = options?.timeoutMs ?? contract.verbs[verb]?.timeoutMs ?? DEFAULT_TIMEOUT_MS
     const subject = verbSubject(node, contract.service, verb)
     const h = traceHeaders()
     let reply
     try {
-      reply = await connection.request(subject, encode(request), {
-        timeout,
-        ...(h === undefined ? {} : { headers: h }),
-      })
+      const sent = connection.request(subject, encode(request), { timeout, ...(h === undefined ? {} : { headers: h }) })
+      reply = await interruptions.guard(sent)
     } catch (error) {
       throw translate(error, contract.service, verb, timeout)
     }

@@ -19,8 +19,10 @@ export interface SequencedEvent {
   readonly event: EventMessage
 }
 
-/** For events that were told just before the end and are still on their way. */
-const GRACE_MS = 1_000
+/** For events that were told just before a future end and are still on their way. */
+const GRACE_MS = 250
+/** A query of the past knows its last event; only a bus that is silent for so long ends it before. */
+const SILENCE_MS = 10_000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
@@ -51,10 +53,8 @@ export async function* readEvents(
   })
   const messages = await consumer.consume({ max_messages: 500 })
   const stop = (): void => void messages.close()
-  const timer =
-    query.until === undefined
-      ? undefined
-      : setTimeout(stop, Math.min(Math.max(untilMs - Date.now(), 0) + GRACE_MS, MAX_TIMER_MS))
+  const patience = past ? SILENCE_MS : Math.min(untilMs - Date.now() + GRACE_MS, MAX_TIMER_MS)
+  const timer = query.until === undefined ? undefined : setTimeout(stop, patience)
   query.signal.addEventListener('abort', stop, { once: true })
   try {
     for await (const message of messages) {

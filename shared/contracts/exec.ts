@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Empty, Health, Id, Keep, Labels, Mount, Removed, StreamReply } from './common.ts'
+import { Empty, Health, Id, Json, Keep, Labels, Mount, Removed, StreamReply } from './common.ts'
 import { contract, verb } from './verb.ts'
 
 /** How one of pid, ipc, uts, cgroup is shared: `private`, `host`, or `path` (a namespace file such as /proc/7/ns/ipc). */
@@ -56,6 +56,8 @@ export const RunRequest = Type.Object({
   netns: Type.Union([Type.String(), Type.Null()]),
   cgroupsPath: Type.String(),
   systemdCgroup: Type.Boolean(),
+  /** linux.resources besides device rules, where the runtime must set the limits (group.create's `resources`). */
+  cgroupResources: Type.Optional(Json),
   process: ProcessSpec,
   /** Keep stdin open for attaching clients (-i). */
   stdin: Type.Boolean(),
@@ -182,6 +184,8 @@ export const execContract = contract('exec', '1.0.0', {
       'process runs: the stream then waits for process.run. It ends when the process ends.',
     request: Type.Object({
       id: Id,
+      /** The run that the caller saw running: when that has ended meanwhile, the stream ends at once and waits for no other. */
+      instance: Type.Optional(Type.String()),
       stdin: Type.Boolean(),
       stdout: Type.Boolean(),
       stderr: Type.Boolean(),

@@ -76,7 +76,22 @@ export function unmount(target: string): boolean {
 }
 
 const sysOpen = syscallFn('int open(const char *path, int flags)')
-const closeFn = libc.func('int close(int fd)')
+const CLOSE = 'int close(int fd)'
+const sysClose = syscallFn(CLOSE)
+const closeFn = libc.func(CLOSE)
+
+let closing: Promise<void> = Promise.resolve()
+
+/** One after the other: each may wait for the disk, and Node's few pool threads have other work too. */
+function closeInBackground(fd: number): Promise<void> {
+  closing = closing.then(
+    () =>
+      new Promise((resolve) => {
+        closeFn.async(fd, () => resolve())
+      }),
+  )
+  return closing
+}
 
 /**
  * Like `unmount`, but the path is free at once, also when the file system has much to write back (overlayfs writes back its whole
@@ -92,18 +107,13 @@ export function detach(target: string): Promise<void> | undefined {
     throw error
   }
   // While this descriptor is open the file system lives on, without a place: closing it is what ends it.
-  const closed = (): Promise<void> => 
-    new Promise((resolve) => {
-      closeFn.async(held, () => resolve())
-    })
+  let unmounted = false
   try {
-    if (unmount(target)) return closed()
-  } catch (error) {
-    void closed()
-    throw error
+    unmounted = unmount(target)
+  } finally {
+    if (!unmounted) sysClose(held)
   }
-  void closed()
-  return undefined
+  return unmounted ? closeInBackground(held) : undefined
 }
 
 /** One line of /proc/self/mountinfo (proc(5)). */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
@@ -14,8 +14,15 @@ import { makePipe, reap, spawnDetached } from './spawn.ts'
 describe('spawnDetached', () => {
   it('starts a program in its own session with just the descriptors and the environment it is given', async () => {
     const [read, write] = makePipe()
-    const script = 'pwd >&3; env >&3; ls /proc/self/fd | tr "\\n" " " >&3; cut -d" " -f1,6 /proc/$$/stat >&3; grep SigIgn /proc/self/status >&3'
-    const pid = spawnDetached({ path: '/bin/sh', args: ['-c', script], env: ['PATH=/usr/bin:/bin', 'A=b'], cwd: '/usr', fds: [write] })
+    const script =
+      'pwd >&3; env >&3; ls /proc/self/fd | tr "\\n" " " >&3; cut -d" " -f1,6 /proc/$$/stat >&3; grep SigIgn /proc/self/status >&3'
+    const pid = spawnDetached({
+      path: '/bin/sh',
+      args: ['-c', script],
+      env: ['PATH=/usr/bin:/bin', 'A=b'],
+      cwd: '/usr',
+      fds: [write],
+    })
     closeSync(write)
     const socket = new Socket({ fd: read, readable: true, writable: false })
     let text = ''
@@ -27,8 +34,8 @@ describe('spawnDetached', () => {
     assert.doesNotMatch(text, /HOME=/)
     assert.match(text, new RegExp(`${pid} ${pid}\n`))
     assert.match(text, /SigIgn:\t0000000000000000/)
-    // ls itself opens one more, and the shell keeps its script's stdout aside.
-    assert.ok((/^[\d ]+$/m.exec(text)?.[0] ?? '').trim().split(' ').every((fd) => Number(fd) < 12), text)
+    // 4 is the directory that ls reads.
+    assert.match(text, /^0 1 2 3 4 /m)
   })
   it('says what is missing', () => {
     assert.throws(() => spawnDetached({ path: '/nope', args: [], env: [], cwd: '/', fds: [] }), { code: 'ENOENT' })
@@ -60,10 +67,13 @@ describe('connectSeqpacket', () => {
   const recv = syscallFn('intptr_t recv(int fd, void *data, size_t length, int flags)')
 
   it('keeps packets apart, stops reading while paused, ends', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'gantry-seq-'))
-    const path = join(dir, 'a'.repeat(90), '..', 's')
+    const top = mkdtempSync(join(tmpdir(), 'gantry-seq-'))
+    // Longer than an address may be; the listener gets at it by a shorter way.
+    const dir = join(top, 'a'.repeat(100))
+    mkdirSync(dir)
+    symlinkSync(dir, join(top, 'l'))
     const listener = socket(1, 5, 0)
-    const address = Buffer.from(`\0\0${join(dir, 's')}\0`)
+    const address = Buffer.from(`\0\0${join(top, 'l', 's')}\0`)
     address.writeUInt16LE(1, 0)
     try {
       assert.throws(() => connectSeqpacket(join(dir, 's')), { code: 'ENOENT' })
@@ -92,7 +102,7 @@ describe('connectSeqpacket', () => {
       const before = packets.length
       await new Promise((resolve) => setTimeout(resolve, 50))
       assert.equal(packets.length, before)
-      client.end()
+      await new Promise<void>((resolve) => client.end(resolve))
       assert.equal(recv(server, buffer, 100, 0), 0)
       closeSync(server)
       client.resume()
@@ -100,8 +110,7 @@ describe('connectSeqpacket', () => {
       assert.ok(packets.length > before)
     } finally {
       closeSync(listener)
-      rmSync(dir, { recursive: true, force: true })
+      rmSync(top, { recursive: true, force: true })
     }
-    assert.ok(path.length > 107)
   })
 })

@@ -22,6 +22,9 @@ describe('runtime errors', () => {
     assert.deepEqual(createFailure('exec: permission denied').details, { exitCode: 126 })
     const other = createFailure('no space left on device')
     assert.deepEqual([other.kind, other.details], ['internal', { exitCode: 128 }])
-    assert.match(execFailure('exec failed: x: no such file or directory').message, /^OCI runtime exec failed: exec failed: .*: unknown$/)
+    assert.match(
+      execFailure('exec failed: x: no such file or directory').message,
+      /^OCI runtime exec failed: exec failed: .*: unknown$/,
+    )
   })
 })

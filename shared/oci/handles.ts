@@ -137,7 +137,7 @@ async function fromPipe(ended: Promise<number | undefined>, exitFile: string): P
 async function awaitExitFile(dir: string, exitFile: string, shim: ProcessIdentity): Promise<ExitStatus> {
   const there = readExitFile(exitFile)
   if (there) return there
-  const SHIM_CHECK_MS = 5000
+  const SHIM_CHECK_MS = 2000
   return new Promise((resolve) => {
     const look = (): void => {
       const status = readExitFile(exitFile) ?? (isAlive(shim) ? undefined : (readExitFile(exitFile) ?? lostStatus()))

@@ -41,7 +41,7 @@ export async function probeRuntime(
   if (path === undefined) return { reason: `${runtime.name} is not installed: ${runtime.install}` }
   const dir = paths.probe
   const rootfs = join(dir, 'rootfs')
-  mkdirSync(rootfs, { recursive: true, mode: 0o700 })
+  for (const sub of ['proc', 'dev']) mkdirSync(join(rootfs, sub), { recursive: true, mode: 0o700 })
   try {
     const id = `${engine}-probe-${runtime.name}-${process.pid}`
     writeFileSync(join(dir, 'config.json'), JSON.stringify(probeConfig(rootfs, `/${id}`)))
@@ -64,7 +64,10 @@ const probeConfig = (rootfs: string, cgroupsPath: string): object => ({
   ociVersion: '1.0.2',
   process: { user: { uid: 0, gid: 0 }, args: [NOWHERE], cwd: '/', env: [] },
   root: { path: rootfs, readonly: true },
-  mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+  mounts: [
+    { destination: '/proc', type: 'proc', source: 'proc' },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },
+  ],
   linux: {
     cgroupsPath,
     namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map((type) => ({ type })),

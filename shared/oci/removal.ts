@@ -24,36 +24,47 @@ export interface ContainerRemains {
  * belongs to somebody else; it is asked only when no shim is there to tell what runs.)
  */
 export async function endContainer(remains: ContainerRemains): Promise<void> {
-  const { shim, process } = findProcesses(remains.dir)
-  if (shim && process) {
-    signalProcess(process, SIGKILL)
+  const found = findProcesses(remains.dir)
+  if (found?.stage === 'created') {
+    // Without a process it has just ended, and the shim is about to say so.
+    if (found.process) signalProcess(found.process, SIGKILL)
     await withTimeout(remains.exited(), remains.id)
     return
   }
   // The shim takes a runtime that is still creating the container with it (PR_SET_PDEATHSIG).
-  if (shim) signalProcess(shim, SIGKILL)
+  if (found) signalProcess(found.shim, SIGKILL)
   if (existsSync(join(remains.runtimeRoot, remains.id))) await runtimeDelete(remains)
 }
 
 /** Ends what runs of an exec session. */
 export function endSession(dir: string): void {
-  const { shim, process } = findProcesses(dir)
-  if (process) signalProcess(process, SIGKILL)
-  else if (shim) signalProcess(shim, SIGKILL)
+  const found = findProcesses(dir)
+  if (found?.stage === 'creating') signalProcess(found.shim, SIGKILL)
+  else if (found?.process) signalProcess(found.process, SIGKILL)
+}
+
+interface FoundProcesses {
+  readonly shim: ProcessIdentity
+  /** While the runtime creates the process, it is the runtime's child; then the shim's. */
+  readonly stage: 'creating' | 'created'
+  readonly process?: ProcessIdentity
 }
 
 /**
  * Shim and process from their pid files, proved to be what they were: the shim by its command line, which names the directory, the
- * process by being the shim's child.
+ * process by descending from the shim. Undefined when there is no shim.
  */
-function findProcesses(dir: string): { shim?: ProcessIdentity; process?: ProcessIdentity } {
+function findProcesses(dir: string): FoundProcesses | undefined {
   const shimPid = readPid(join(dir, SHIM_FILES.shimPid))
-  if (shimPid === undefined || !commandLine(shimPid).includes(dir)) return {}
+  if (shimPid === undefined || !commandLine(shimPid).includes(dir)) return undefined
   const shim = identify(shimPid)
-  if (!shim) return {}
+  if (!shim) return undefined
   const pid = readPid(join(dir, SHIM_FILES.pid))
-  const process = pid !== undefined && parentOf(pid) === shimPid ? identify(pid) : undefined
-  return { shim, ...(process ? { process } : {}) }
+  if (pid === undefined) return { shim, stage: 'creating' }
+  const parent = parentOf(pid)
+  if (parent !== undefined && parent !== shimPid && parentOf(parent) === shimPid) return { shim, stage: 'creating' }
+  const process = parent === shimPid ? identify(pid) : undefined
+  return { shim, stage: 'created', ...(process ? { process } : {}) }
 }
 
 function readPid(path: string): number | undefined {

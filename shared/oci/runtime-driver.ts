@@ -31,12 +31,24 @@ export interface OciRuntime {
   readonly rank: number
   /** The runtime's message in what it wrote to stderr. */
   message(stderr: string): string
-  /** Lets a created process go on, as the runtime's `start` does; `stateDir` is the runtime's directory of the container. */
-  release(stateDir: string, exited: Promise<unknown>): Promise<void>
+  /** Lets a created process go on. */
+  release(container: CreatedContainer): Promise<void>
+}
+
+/** A container whose process waits for its start. */
+export interface CreatedContainer {
+  readonly id: string
+  /** Path of the runtime, and its `--root`. */
+  readonly runtime: string
+  readonly runtimeRoot: string
+  /** Resolves when the process has ended. */
+  readonly exited: Promise<unknown>
 }
 
 /** How often shims are looked for that were killed and so left no exit file. */
-const SHIM_CHECK_MS = 5000
+const SHIM_CHECK_MS = 2000
+
+const isId = (name: string): boolean => /^[a-f0-9]{64}$/.test(name)
 
 /** The exec driver for any runtime with runc's command line, under conmon. */
 export class OciRuntimeDriver implements ExecDriver {
@@ -168,15 +180,14 @@ export class OciRuntimeDriver implements ExecDriver {
       mkdirSync(dir, { recursive: true, mode: 0o700 })
       return readdirSync(dir)
     }
-    const containers = new Set([
-      ...names(this.#paths.bundles),
-      ...names(this.#paths.state),
-      ...names(this.#paths.exits),
-    ])
-    return {
-      containers: [...containers].filter((n) => /^[a-f0-9]{64}$/.test(n)),
-      sessions: names(this.#paths.sessions),
+    const exits = names(this.#paths.exits)
+    const containers = new Set([...names(this.#paths.bundles), ...names(this.#paths.state), ...exits.filter(isId)])
+    // A shim that was killed while it wrote an exit file leaves a temporary one.
+    for (const name of exits) {
+      if (!isId(name) && !containers.has(name.split('.')[0] ?? ''))
+        rmSync(join(this.#paths.exits, name), { force: true })
     }
+    return { containers: [...containers].filter(isId), sessions: names(this.#paths.sessions) }
   }
 
   async close(): Promise<void> {
@@ -203,9 +214,8 @@ export class OciRuntimeDriver implements ExecDriver {
   #container(id: string, record: ProcessRecord): OciContainer {
     this.#shimCheck ??= setInterval(() => this.#checkShims(), SHIM_CHECK_MS).unref()
     const exited = this.#exits.wait(id)
-    return new OciContainer(id, record, this.#paths, exited, () =>
-      this.#own.release(join(this.#paths.state, id), exited),
-    )
+    const created = { id, runtime: this.#probed.path, runtimeRoot: this.#paths.state, exited }
+    return new OciContainer(id, record, this.#paths, exited, () => this.#own.release(created))
   }
 
   /** A shim that was killed writes no exit file: its process, which has lost its stdio, is ended. */

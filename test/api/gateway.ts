@@ -39,6 +39,7 @@ export interface Fakes {
   cgroup?: Fake<Handlers<CgroupContract>>
   exec?: Fake<Handlers<ExecContract>>
   events?: Backend['events']
+  onStats?: Backend['onStats']
 }
 
 export interface Response {
@@ -123,6 +124,7 @@ export async function startTestGateway(fakes: Fakes, options: { hosts?: string[]
     cgroup: resilient(clientOf(cgroupContract, fakes.cgroup), HASTE),
     exec: resilient(clientOf(execContract, fakes.exec), HASTE),
     events: fakes.events ?? noEvents,
+    onStats: fakes.onStats ?? noStats,
     open: (ref: StreamRef) => {
       const { client, server } = memoryStream()
       const serve = offers.get(ref.ticket)
@@ -142,6 +144,10 @@ export async function startTestGateway(fakes: Fakes, options: { hosts?: string[]
 // eslint-disable-next-line require-yield
 async function* noEvents(): AsyncGenerator<{ seq: number; messageId: string; event: EventMessage }> {
   throw internal('this test has no events')
+}
+
+const noStats = (): never => {
+  throw internal('this test has no samples')
 }
 
 type AnyVerb = (request: unknown) => Promise<unknown>

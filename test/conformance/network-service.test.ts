@@ -132,6 +132,9 @@ void describe('a sandbox on the default bridge', () => {
     const stats = await net.call('sandbox.stats', { ids: [a.id, newId()] })
     assert.deepEqual(Object.keys(stats), [a.id])
     assert.ok((stats[a.id]?.['eth0']?.rx_packets ?? 0) > 0)
+    const told = await until('a sample on the bus', 5_000, () => net.samples.findLast((sample) => sample.id === a.id))
+    assert.deepEqual(Object.keys(told.networks ?? {}), ['eth0'])
+    assert.ok((told.networks?.['eth0']?.tx_packets ?? 0) > 0)
     for (const { id } of [a, b]) await net.call('sandbox.delete', { id })
   })
 

@@ -18,9 +18,12 @@ import { type HostKind, RecordedCgroups } from './recorded-cgroups.ts'
 export class FakeBus {
   readonly facts: { name: FactName; fact: FactOf<'cgroup.oom'>; id: string }[] = []
   readonly samples: { id: string; sample: GroupStats }[] = []
+  /** Nothing is stored. */
+  down = false
   #waiting: (() => void)[] = []
 
   async tellFact(name: FactName, fact: FactOf<'cgroup.oom'>, id: string): Promise<void> {
+    if (this.down) throw new Error('the bus is down')
     this.facts.push({ name, fact, id })
     for (const resolve of this.#waiting.splice(0)) resolve()
   }

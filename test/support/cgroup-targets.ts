@@ -84,7 +84,10 @@ export async function real(module: CgroupDriverModule): Promise<CgroupTarget | s
     const driver = create()
     const probe = await driver.probe()
     await driver.close()
-    if (!probe.usable) return probe.reason
+    if (!probe.usable) {
+      rmSync(dir, { recursive: true })
+      return probe.reason
+    }
   }
   const roots = version === 2 ? [v2 ?? ''] : [...new Set([...v1.values(), ...(v2 === undefined ? [] : [v2])])]
   const at = (path: string) => (controller: string) =>
@@ -99,7 +102,7 @@ export async function real(module: CgroupDriverModule): Promise<CgroupTarget | s
   return {
     parent,
     driver: create,
-    processes: isSystemd ? new RuncProcesses(dirsOf, dir) : new RealProcesses(dirsOf),
+    processes: isSystemd ? new RuncProcesses(dirsOf, dir, true) : new RealProcesses(dirsOf),
     limit: (path, field) => (version === 2 ? limitV2(join(v2 ?? '', path), field) : limitV1(at(path), field)) as Limit,
     leftovers: async () => {
       // systemd lets an unneeded slice go a moment later.

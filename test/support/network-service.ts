@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config/index.ts'
-import type { EndpointRequest, Handlers, NetworkContract, SandboxRequest } from '../../shared/contracts/index.ts'
+import type { Bus } from '../../shared/bus/index.ts'
+import type {
+  EndpointRequest,
+  Handlers,
+  NetworkContract,
+  SandboxRequest,
+  NetworkSample,
+} from '../../shared/contracts/index.ts'
 import { createLogger } from '../../shared/log/index.ts'
 import type { RunningService, ServiceContext } from '../../shared/service/module.ts'
 import { Store } from '../../shared/store/store.ts'
@@ -15,6 +22,8 @@ export interface NetworkService {
   call<V extends keyof Verbs>(verb: V, request: Parameters<Verbs[V]>[0]): ReturnType<Verbs[V]>
   readonly store: Store
   readonly running: RunningService<NetworkContract>
+  /** Told so far, in order. */
+  readonly samples: readonly NetworkSample[]
   /** Subjects of the events told so far. */
   events(): {
     subject: string
@@ -35,6 +44,7 @@ export async function startNetworkService(
   mkdirSync(runDir, { recursive: true })
   const log = createLogger('network', process.env['TEST_LOG_LEVEL'] ?? 'silent')
   const store = new Store(join(dir, 'network.db'), service.migrations, 'local')
+  const samples: NetworkSample[] = []
   const config: Config = { engine, node: 'local', root: dir, run: dir, socket: '', cgroupParent: '', network }
   const missing = new Proxy({}, { get: () => () => Promise.reject(new Error('not in this test')) })
   const context: ServiceContext = {
@@ -44,7 +54,7 @@ export async function startNetworkService(
     store,
     stateDir: dir,
     runDir,
-    bus: missing as ServiceContext['bus'],
+    bus: { publishStats: (_: string, sample: NetworkSample) => void samples.push(sample) } as unknown as Bus,
     streams: missing as ServiceContext['streams'],
     driverContext: () => ({ log, engine, stateDir: dir, runDir }),
   }
@@ -56,6 +66,7 @@ export async function startNetworkService(
     },
     store,
     running,
+    samples,
     events: () =>
       store
         .outboxAfter(0, 1_000_000)

@@ -83,6 +83,7 @@ export class RecordedCgroups extends RealCgroupFs {
     this.onChange?.(`mkdir ${path}`)
     const isNew = super.mkdir(path)
     if (!isNew) return false
+    this.changed(dirname(path))
     const hierarchy = this.#hierarchy(path)
     if (hierarchy !== undefined) this.#fill(path, V1_GROUP[hierarchy] ?? {})
     else {
@@ -118,6 +119,11 @@ export class RecordedCgroups extends RealCgroupFs {
   /** What the kernel does by itself: the content changes, and who watches is told. */
   set(path: string, text: string): void {
     writeFileSync(path, text === '' ? '' : `${text}\n`)
+    this.changed(path)
+  }
+
+  /** Tells those who watch a file or directory. */
+  changed(path: string): void {
     for (const changed of [...(this.#watchers.get(path) ?? [])]) setImmediate(changed)
   }
 

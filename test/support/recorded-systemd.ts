@@ -39,10 +39,6 @@ export class RecordedSystemd implements SystemdHost, SystemdBus {
     return properties.map(([name, signature]) => own?.get(name) ?? [name, signature, 2n ** 64n - 1n])
   }
 
-  async startTransient(): Promise<void> {
-    throw new Error('the driver starts no units')
-  }
-
   /** Removes the scope's group, and slices that are not needed any more. */
   async stop(unit: string): Promise<void> {
     this.properties.delete(unit)

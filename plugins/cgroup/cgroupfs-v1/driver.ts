@@ -71,6 +71,11 @@ export class CgroupfsV1 implements CgroupDriver {
     return this.#at(path)('memory')
   }
 
+  /** Removes the empty ones of a group's directories. */
+  removeEmpty(path: string): boolean {
+    return this.#dirs.removeEmpty(path)
+  }
+
   /** Makes a group and looks at what it has. */
   async probe(): Promise<ProbeResult> {
     const missing = NEEDED.filter((c) => !this.#hierarchies.v1.has(c))

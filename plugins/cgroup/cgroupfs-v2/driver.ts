@@ -69,6 +69,11 @@ export class CgroupfsV2 implements CgroupDriver {
     return this.#at(path)
   }
 
+  /** Removes the empty ones of a group's directories. */
+  removeEmpty(path: string): boolean {
+    return this.#dirs.removeEmpty(path)
+  }
+
   /** Makes a group and looks at what it has. */
   async probe(): Promise<ProbeResult> {
     const { v2, v2Controllers } = this.#hierarchies

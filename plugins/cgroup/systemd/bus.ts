@@ -15,8 +15,6 @@ export interface SystemdBus {
   setProperties(unit: string, properties: readonly UnitProperty[]): Promise<void>
   /** What they are now, in the form in which they can be set again. */
   getProperties(unit: string, properties: readonly UnitProperty[]): Promise<UnitProperty[]>
-  /** Makes a unit and waits until it runs. */
-  startTransient(unit: string, properties: readonly UnitProperty[]): Promise<void>
   /** Waits until it has stopped; a unit that is not there is no error. */
   stop(unit: string): Promise<void>
   close(): void
@@ -126,17 +124,6 @@ export class SystemdDBus implements SystemdBus {
         return [name, signature, variantValue(answer)]
       }),
     )
-  }
-
-  async startTransient(unit: string, properties: readonly UnitProperty[]): Promise<void> {
-    const job = await this.#call<string>('StartTransientUnit', 'ssa(sv)a(sa(sv))', [
-      unit,
-      'fail',
-      variants(properties),
-      [],
-    ])
-    const result = await this.#job(job)
-    if (result !== 'done') throw unavailable(`systemd could not start ${unit}: ${result}`)
   }
 
   async stop(unit: string): Promise<void> {

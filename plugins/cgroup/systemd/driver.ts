@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { checkLimits, type Support } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
 import type { CgroupDriver, CgroupDriverContext, DriverManifest, ProbeResult } from '../../../shared/drivers/index.ts'
 import { notFound } from '../../../shared/errors/index.ts'
@@ -42,6 +44,8 @@ export class SystemdDriver implements CgroupDriver {
   readonly #fs: CgroupFs
   readonly #files: CgroupfsV1 | CgroupfsV2
   readonly #version: 1 | 2
+  /** The hierarchy in which systemd keeps track of its units. */
+  readonly #tracked: string
   readonly #prefix: string
   readonly #slice: string
   readonly #host: SystemdHost
@@ -50,6 +54,7 @@ export class SystemdDriver implements CgroupDriver {
     this.#fs = context.fs ?? new RealCgroupFs()
     const hierarchies = findHierarchies(this.#fs, context.root)
     this.#version = hierarchies.v1.has('memory') ? 1 : 2
+    this.#tracked = hierarchies.v2 ?? hierarchies.v1.get('name=systemd') ?? context.root
     this.#prefix = context.engine
     this.#slice = ownSlice(context.parent)
     this.#host = host
@@ -59,7 +64,7 @@ export class SystemdDriver implements CgroupDriver {
 
   get manifest(): DriverManifest {
     const { capabilities } = this.#files.manifest
-    return { ...manifest, capabilities: { ...capabilities, systemd: true, premade: false } }
+    return { ...manifest, capabilities: { ...capabilities, kernelMemoryTcp: false, systemd: true, premade: false } }
   }
 
   async probe(): Promise<ProbeResult> {
@@ -82,7 +87,7 @@ export class SystemdDriver implements CgroupDriver {
   }
 
   check(resources: Resources, update: boolean): readonly string[] {
-    return this.#files.check(resources, update)
+    return checkLimits(resources, this.#support, { update, device: (path) => this.#files.device(path) })
   }
 
   pathFor(id: string, parent: string): string {
@@ -95,7 +100,7 @@ export class SystemdDriver implements CgroupDriver {
   }
 
   runtimeResources(resources: Resources): Readonly<Record<string, unknown>> {
-    return ociResources(resources, this.#files.support, (path) => this.#files.device(path))
+    return ociResources(resources, this.#support, (path) => this.#files.device(path))
   }
 
   missingParents(path: string): readonly string[] {
@@ -104,14 +109,33 @@ export class SystemdDriver implements CgroupDriver {
     )
   }
 
-  /** Slices end by themselves; their unit files go after them. */
+  /**
+   * Slices end by themselves, a moment after their last scope; their unit files go after them, and in v1 the directories that the
+   * runtime made where systemd makes none.
+   */
   async removeParents(names: readonly string[]): Promise<readonly string[]> {
     const left: string[] = []
-    for (const slice of names) {
-      if (await this.#files.exists(slicePath(slice))) left.push(slice)
-      else removeSlice(this.#units, slice)
+    for (const slice of [...names].reverse()) {
+      if (await this.#ends(slice)) {
+        if (this.#version === 1) this.#files.removeEmpty(slicePath(slice))
+        removeSlice(this.#units, slice)
+      } else left.unshift(slice)
     }
     return left
+  }
+
+  async #ends(slice: string): Promise<boolean> {
+    const dir = join(this.#tracked, slicePath(slice))
+    for (let pause = 1; this.#fs.exists(dir); pause *= 2) {
+      if (pause > 256 || this.#fs.children(dir).length > 0) return false
+      await delay(pause)
+    }
+    return true
+  }
+
+  /** The runtime makes the scope with its limits, and runc knows no KernelMemoryTCP. */
+  get #support(): Support {
+    return { ...this.#files.support, kernelMemoryTcp: false }
   }
 
   get #units(): string {
@@ -133,7 +157,7 @@ export class SystemdDriver implements CgroupDriver {
   async update(path: string, resources: Resources): Promise<void> {
     if (!(await this.exists(path))) throw notFound(`there is no cgroup ${path}`)
     const { scope } = unitsOf(path)
-    const properties = unitProperties(resources, this.#version, this.#files.support)
+    const properties = unitProperties(resources, this.#version, this.#support)
     const before = await this.#host.bus.getProperties(scope, properties)
     await this.#host.bus.setProperties(scope, properties)
     try {

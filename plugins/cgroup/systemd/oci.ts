@@ -34,7 +34,6 @@ function memory(r: Resources, s: Support): Part {
       limit: r.Memory,
       reservation: s.reservation ? r.MemoryReservation : 0,
       swap: s.swap ? swapLimit(r) : 0,
-      kernelTCP: s.kernelMemoryTcp ? r.KernelMemoryTCP : 0,
       disableOOMKiller: s.oomKillDisable && r.OomKillDisable === true ? true : undefined,
     }),
     ...(swappiness >= 0 && s.swappiness ? { swappiness } : {}),

@@ -3,10 +3,16 @@ import { it } from 'node:test'
 import { message } from './message.ts'
 
 it('takes crun’s message out of what it writes', () => {
-  assert.equal(message('2026-11-21T01:59:35.000000Z: cgroups in hybrid mode not supported\n'), 'crun: cgroups in hybrid mode not supported')
+  assert.equal(
+    message('2026-11-21T01:59:35.000000Z: cgroups in hybrid mode not supported\n'),
+    'crun: cgroups in hybrid mode not supported',
+  )
   assert.equal(
     message('executable file `nope` not found in $PATH: No such file or directory\n'),
     'crun: unable to start container process: exec: "nope": executable file not found in $PATH',
   )
-  assert.equal(message('[conmon:w]: x\nopen executable: Permission denied\n'), 'crun: open executable: Permission denied')
+  assert.equal(
+    message('[conmon:w]: x\nopen executable: Permission denied\n'),
+    'crun: open executable: Permission denied',
+  )
 })

@@ -3,14 +3,15 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { conflict } from '../../../shared/errors/index.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
+import type { CreatedContainer } from '../../../shared/oci/runtime-driver.ts'
 
 /**
  * What `runc start` does, without the 5 to 8 ms of starting runc: a created container's init waits in opening `exec.fifo` for
  * writing; whoever opens it for reading lets it go on, it writes one byte, and the FIFO is removed, by which runc knows a
  * started container from a created one (libcontainer, container_linux.go: exec, handleFifoResult).
  */
-export async function release(stateDir: string, exited: Promise<unknown>): Promise<void> {
-  const path = join(stateDir, 'exec.fifo')
+export async function release({ id, runtimeRoot, exited }: CreatedContainer): Promise<void> {
+  const path = join(runtimeRoot, id, 'exec.fifo')
   let fd: number
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

@@ -3,7 +3,7 @@ import { FileLogDriver } from '../../../shared/conmon/log/file-driver.ts'
 import { parseFileOptions } from '../../../shared/conmon/log/options.ts'
 import type { DriverManifest, LogDriverModule } from '../../../shared/drivers/index.ts'
 
-export const manifest: DriverManifest = {
+const manifest: DriverManifest = {
   kind: 'log',
   name: 'json-file',
   version: '1.0.0',
@@ -13,7 +13,7 @@ export const manifest: DriverManifest = {
 }
 
 /** Docker's default: no bound unless `max-size` sets one. */
-export const parse = (options: Readonly<Record<string, string>>): ReturnType<typeof parseFileOptions> =>
+const parse = (options: Readonly<Record<string, string>>): ReturnType<typeof parseFileOptions> =>
   parseFileOptions('json-file', options, { maxSize: undefined, maxFiles: 1, compress: false })
 
 const module: LogDriverModule = {

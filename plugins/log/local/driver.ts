@@ -3,7 +3,7 @@ import { FileLogDriver } from '../../../shared/conmon/log/file-driver.ts'
 import { parseFileOptions } from '../../../shared/conmon/log/options.ts'
 import type { DriverManifest, LogDriverModule } from '../../../shared/drivers/index.ts'
 
-export const manifest: DriverManifest = {
+const manifest: DriverManifest = {
   kind: 'log',
   name: 'local',
   version: '1.0.0',
@@ -13,7 +13,7 @@ export const manifest: DriverManifest = {
 }
 
 /** Bounded from the start: five files of 20 MB, the older ones compressed. */
-export const parse = (options: Readonly<Record<string, string>>): ReturnType<typeof parseFileOptions> =>
+const parse = (options: Readonly<Record<string, string>>): ReturnType<typeof parseFileOptions> =>
   parseFileOptions('local', options, { maxSize: 20 << 20, maxFiles: 5, compress: true })
 
 const module: LogDriverModule = {

@@ -23,7 +23,7 @@ import { isCode } from '../../../shared/kernel/libc.ts'
  *     l/<link>            -> ../<id>/diff   short names, so that many fit into one page of mount options
  *     <id>/diff           the layer's files
  *     <id>/link           its short name
- *     <id>/lower          short names of what lies below, topmost first, joined by ":"; written last: it is complete
+ *     <id>/lower          short names of what lies below, topmost first, joined by ":"; it appears last: the layer is complete
  *     <id>/work, merged   of a writable layer
  */
 export class Layout {
@@ -76,7 +76,8 @@ export class Layout {
       mkdirSync(this.merged(id), { mode: 0o700 })
     }
     writeFileSync(join(this.dir(id), 'link'), this.#link(id))
-    writeFileSync(join(this.dir(id), 'lower'), lower.join(':'))
+    writeFileSync(join(this.dir(id), 'lower.new'), lower.join(':'))
+    renameSync(join(this.dir(id), 'lower.new'), join(this.dir(id), 'lower'))
     if (lower[0] !== undefined) this.#parents?.set(id, lower[0])
   }
 
@@ -102,7 +103,9 @@ export class Layout {
 
   /** Removes a layer's short name. */
   forget(id: string): void {
-    if (existsSync(join(this.dir(id), 'link'))) rmSync(join(this.links, this.#read(id, 'link')), { force: true })
+    // A process that was killed may have left the file empty: `leftovers` finds the name then.
+    const link = existsSync(join(this.dir(id), 'link')) ? this.#read(id, 'link') : ''
+    if (link !== '') rmSync(join(this.links, link), { force: true })
     this.#parents?.delete(id)
   }
 

@@ -78,6 +78,7 @@ export async function startHeld(
           netns: sandbox.netns,
           cgroupsPath: group.cgroupsPath,
           systemdCgroup: group.systemd,
+          cgroupResources: group.resources,
           ...joined,
         })
         const process = await job.step(

@@ -22,6 +22,7 @@ export interface RunInputs {
   readonly netns: string | null
   readonly cgroupsPath: string
   readonly systemdCgroup: boolean
+  readonly cgroupResources: RunRequest['cgroupResources']
   /** Containers whose network, pid and ipc namespaces are joined; all of them run. */
   readonly network: Container | undefined
   readonly pid: Container | undefined
@@ -64,6 +65,7 @@ export function runRequest(container: Container, inputs: RunInputs): RunRequest 
     netns: inputs.netns,
     cgroupsPath: inputs.cgroupsPath,
     systemdCgroup: inputs.systemdCgroup,
+    ...(inputs.cgroupResources === undefined ? {} : { cgroupResources: inputs.cgroupResources }),
     process: processSpec(container),
     stdin: config.OpenStdin ?? false,
     stdinOnce: config.StdinOnce ?? false,

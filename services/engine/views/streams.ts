@@ -29,6 +29,7 @@ export async function attach(engine: Engine, { ref, ...request }: AttachRequest)
   const { stream } = await engine.lower.exec['process.attach']({
     ...request,
     id,
+    ...(state.status === 'running' ? { instance: state.instance } : {}),
     stdin: request.stdin && (config.OpenStdin ?? false),
     tty,
     log: logOf(container),

@@ -52,7 +52,7 @@ export function planConfig(request: RunRequest, facts: BundleFacts): Record<stri
     linux: {
       namespaces: planNamespaces(request),
       cgroupsPath: request.cgroupsPath,
-      resources: { devices: facts.devices.rules },
+      resources: { ...request.cgroupResources, devices: facts.devices.rules },
       devices: facts.devices.devices,
       sysctl: planSysctls(request, uts),
       maskedPaths: request.maskedPaths ?? (spec.privileged ? [] : MASKED_PATHS),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { restrictAsDocker } from './seccomp-restrictions.ts'
 import { parseSeccompProfile, translateSeccomp, type SeccompTarget } from './seccomp.ts'
 
 const profile = parseSeccompProfile(
@@ -48,6 +49,32 @@ describe('seccomp profile', () => {
       other.syscalls.map((s) => `${s.names.join()} ${s.action}`),
       ['read,write SCMP_ACT_ALLOW', 'bpf SCMP_ACT_ALLOW', 'personality SCMP_ACT_ALLOW'],
     )
+  })
+
+  it('refuses what Docker refuses without the capability', () => {
+    const open = parseSeccompProfile(
+      '{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read","mount","clone","clone3","keyctl"],"action":"SCMP_ACT_ALLOW"}]}',
+    )
+    const rules = (capabilities: string[]): string[] =>
+      translateSeccomp(restrictAsDocker(open), target({ capabilities })).syscalls.flatMap((s) =>
+        s.names.map((n) => `${n} ${s.action.slice(9)}${s.errnoRet ?? ''}${s.args ? ' masked' : ''}`),
+      )
+    const plain = rules([])
+    for (const rule of [
+      'read ALLOW',
+      'mount ERRNO1',
+      'unshare ERRNO1',
+      'clone ALLOW masked',
+      'clone3 ERRNO38',
+      'keyctl ERRNO1',
+    ]) {
+      assert.ok(plain.includes(rule), `${rule} in ${plain.join()}`)
+    }
+    assert.ok(!plain.includes('mount ALLOW') && !plain.includes('clone ALLOW') && !plain.includes('keyctl ALLOW'))
+    const admin = rules(['CAP_SYS_ADMIN'])
+    for (const rule of ['mount ALLOW', 'clone ALLOW', 'clone3 ALLOW', 'keyctl ERRNO1'])
+      assert.ok(admin.includes(rule), rule)
+    assert.ok(!admin.some((r) => r.startsWith('mount ERRNO')))
   })
 
   it('leaves out architectures that the kernel does not run', () => {

@@ -12,7 +12,7 @@ export interface SeccompProfile {
   readonly syscalls?: readonly SeccompRule[] | null
 }
 
-interface SeccompRule {
+export interface SeccompRule {
   readonly name?: string
   readonly names?: readonly string[]
   readonly action: string

@@ -27,17 +27,18 @@ export class Attachments {
   }
 
   /**
-   * Attaches a client: to the process that runs, or to the one that will be run next. `before` runs when the client opens its
-   * stream, ahead of live output.
+   * Attaches a client: to the process that runs, or to the one that will be run next; `missed`: to none, since the one it asked for has
+   * ended. `before` runs when the client opens its stream, ahead of live output.
    */
   attach(
     id: string,
-    options: AttachmentOptions,
+    options: AttachmentOptions & { readonly missed: boolean },
     before: (stream: StreamConnection) => Promise<void> = async () => undefined,
   ): StreamRef {
     const attachment = new Attachment(options)
     const container = this.#containers.get(id)
-    if (container) join(container, attachment)
+    if (options.missed) attachment.end()
+    else if (container) join(container, attachment)
     else this.#waiting.set(id, (this.#waiting.get(id) ?? new Set()).add(attachment))
     return offerAttachment(this.#streams, attachment, {
       before,

@@ -50,7 +50,6 @@ test('an answer is an answer: errors, time-outs and an unavailable of the servic
 test('a call whose service started after it is sent again', async () => {
   const never = new Promise<never>(() => undefined)
   const { engine, calls } = client([() => never, async () => 'there'], () => 0)
-  // Beyond the slack that is given to clocks.
   const slow = delay(500).then(() => 'too slow')
   assert.equal(await Promise.race([engine.info({}), slow]), 'there')
   assert.equal(calls(), 2)

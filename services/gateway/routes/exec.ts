@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { invalid } from '../../../shared/errors/index.ts'
 import type { Backend } from '../backend.ts'
 import type { Call } from '../http/call.ts'
@@ -51,7 +52,8 @@ async function begin(call: Call, { engine }: Backend, { detach, tty, consoleSize
     })
   } catch (error) {
     if (detach || !isCommandError(error)) throw error
-    const { socket } = await hijack(call, streamMediaType(!tty, call.api))
+    const { socket, holdMs } = await hijack(call, streamMediaType(!tty, call.api))
+    await delay(holdMs)
     const text = Buffer.from(`${(error as Error).message}\r\n`)
     await (tty ? write(socket, text) : writeFrame(socket, CHANNEL.stdout, text))
     hangUp(socket)

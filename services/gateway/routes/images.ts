@@ -56,8 +56,10 @@ const change: Handler = async (call, { storage }) => {
 
 const remove: Handler = async (call, { storage }) => {
   const { query } = call
+  const ref = call.param('*')
+  if (ref === '') throw pageNotFound()
   const removed = await storage['image.remove']({
-    ref: call.param('*'),
+    ref,
     force: query.bool('force'),
     noPrune: query.bool('noprune'),
   })

@@ -3,6 +3,7 @@ import { containers } from './containers.ts'
 import { eventRoutes } from './events.ts'
 import { execs } from './exec.ts'
 import { images } from './images.ts'
+import { metrics } from './metrics.ts'
 import { networks } from './networks.ts'
 import { missing } from './not-implemented.ts'
 import { plugins } from './plugins.ts'
@@ -19,5 +20,6 @@ export const routes: readonly Route[] = [
   ...volumes,
   ...eventRoutes,
   ...plugins,
+  ...metrics,
   ...missing,
 ]

@@ -3,7 +3,6 @@ import { route, type Method, type Route } from '../http/route.ts'
 
 /** What Docker has and Gantry does not, yet: answered by name, so that nobody has to guess. */
 const MISSING: ReadonlyArray<readonly [method: Method, path: string, name: string]> = [
-  ['GET', '/metrics', 'metrics'],
   ['GET', '/containers/:id/attach/ws', 'container attach over websocket'],
   ['GET', '/containers/:id/changes', 'container changes (diff)'],
   ['GET', '/containers/:id/export', 'container export'],

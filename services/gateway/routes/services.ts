@@ -1,7 +1,8 @@
 import type { Health } from '../../../shared/contracts/index.ts'
 import type { Backend } from '../backend.ts'
 
-const SERVICES = ['engine', 'network', 'storage', 'cgroup', 'exec'] as const
+/** The services below. */
+export const SERVICES = ['engine', 'network', 'storage', 'cgroup', 'exec'] as const
 const TIMEOUT_MS = 2_000
 
 /** Health of the services below, and as warnings what is wrong with them; one that does not answer is a warning too. */

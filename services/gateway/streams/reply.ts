@@ -20,8 +20,16 @@ export function startReply(call: Call, mediaType: string): ServerResponse {
 const LINGER_MS = 10_000
 
 /** Clients whose header reader keeps the bytes that follow the header. For others output is held back a little. */
-const KEEPS_EARLY_BYTES = /^(Docker-Client|docker|Go-http-client|compose)/i
+const KEEPS_EARLY_BYTES = /^(Docker-Client|docker\/|Go-http-client|compose)/i
+/** docker-py reads the header through a buffer of its own and the stream around it: what comes with the header is lost to it. */
+const LOSES_EARLY_BYTES = /python/i
 const HOLD_MS = 2
+const LONG_HOLD_MS = 25
+
+const holdFor = (userAgent: string): number => {
+  if (LOSES_EARLY_BYTES.test(userAgent)) return LONG_HOLD_MS
+  return KEEPS_EARLY_BYTES.test(userAgent) ? 0 : HOLD_MS
+}
 
 export interface Hijacked {
   readonly socket: Socket
@@ -44,7 +52,7 @@ export async function hijack(call: Call, mediaType: string): Promise<Hijacked> {
     : ['HTTP/1.1 200 OK', 'Connection: close']
   socket.write([...start, `Content-Type: ${mediaType}`, ...headers, '', ''].join('\r\n'))
   await nextTurn()
-  const holdMs = KEEPS_EARLY_BYTES.test(call.raw.headers['user-agent'] ?? '') ? 0 : HOLD_MS
+  const holdMs = holdFor(call.raw.headers['user-agent'] ?? '')
   return { socket, holdMs }
 }
 

@@ -54,17 +54,19 @@ export class RootfsStore {
     return { driver: row.driver, mountPoints, data: { ...data } }
   }
 
-  /** Mounts the root file system and the volumes; what is mounted stays. After a failure nothing is mounted. */
+  /** Mounts the root file system and the volumes; what is mounted stays. What it mounted itself is undone when it fails. */
   mount(id: string): Promise<{ path: string; mounts: Mount[] }> {
     return this.#locks.run(id, async () => {
       const row = this.#get(id)
+      const driver = this.#parts.drivers.get(row.driver)
+      const wasMounted = await driver.mounted(id)
       try {
-        const path = await this.#parts.drivers.get(row.driver).mount(id)
+        const path = await driver.mount(id)
         const mounts: Mount[] = []
         for (const mount of mountsOf(row)) mounts.push(ociMount(mount, await this.#mountSource(id, mount)))
         return { path, mounts: byDepth(mounts) }
       } catch (error) {
-        await this.#unmount(row)
+        if (!wasMounted) await this.#unmount(row)
         throw error
       }
     })

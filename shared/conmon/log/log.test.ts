@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -51,11 +60,14 @@ describe('container log', () => {
     )
     assert.equal(await read({ stderr: false }), '1:one\nlong long line\n\nno newline')
     assert.equal(await read({ stdout: false }), '2:oops\nin between\n')
-    assert.equal(await read({ stderr: false, timestamps: true, details: 'a=b', tail: 3 }), [
-      '1:2026-11-21T01:00:03.123456789Z a=b long long line\n',
-      '2026-11-21T01:00:08.123456789Z a=b \n',
-      '2026-11-21T01:00:09.123456789Z a=b no newline',
-    ].join(''))
+    assert.equal(
+      await read({ stderr: false, timestamps: true, details: 'a=b', tail: 3 }),
+      [
+        '1:2026-11-21T01:00:03.123456789Z a=b long long line\n',
+        '2026-11-21T01:00:08.123456789Z a=b \n',
+        '2026-11-21T01:00:09.123456789Z a=b no newline',
+      ].join(''),
+    )
     const at = Date.UTC(2026, 10, 21, 1, 0, 5) / 1000
     assert.equal(await read({ since: at }), '1:\nno newline')
     assert.equal(await read({ until: at - 2 }), '1:one\n2:oops\n')
@@ -64,13 +76,15 @@ describe('container log', () => {
 
   it('gives the same whatever the pieces', () => {
     let text = ''
-    for (let i = 0; i < 500; i++) text += record(i % 3 ? 'stdout' : 'stderr', i % 5 ? 'F' : 'P', 'x'.repeat((i * 7) % 90), i)
+    for (let i = 0; i < 500; i++)
+      text += record(i % 3 ? 'stdout' : 'stderr', i % 5 ? 'F' : 'P', 'x'.repeat((i * 7) % 90), i)
     const data = Buffer.from(text)
     const decode = (size: number): string[] => {
       const decoder = new RecordDecoder({ ...everything, timestamps: true })
       const out = ['', '', '']
       for (let at = 0; at < data.length; at += size) {
-        for (const c of decoder.decode(data.subarray(at, at + size), at)) out[c.channel] += Buffer.from(c.data).toString()
+        for (const c of decoder.decode(data.subarray(at, at + size), at))
+          out[c.channel] += Buffer.from(c.data).toString()
       }
       return out
     }
@@ -173,7 +187,10 @@ describe('container log', () => {
     assert.equal(statSync(path).size, 0)
     assert.ok(existsSync(`${path}.2`) && !existsSync(`${path}.3`))
     const numbers = (await read()).replaceAll('1:', '').trim().split('\n').map(Number)
-    assert.deepEqual(numbers, Array.from({ length: 300 }, (_, i) => 450 + i))
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 300 }, (_, i) => 450 + i),
+    )
     // It had ended before anybody could rotate.
     fill(750, 1500)
     await boundLog(path, bounds, undefined)
@@ -189,7 +206,11 @@ describe('container log', () => {
     const defaults = { maxSize: undefined, maxFiles: 1, compress: false }
     const parse = (options: Record<string, string>): unknown => parseFileOptions('json-file', options, defaults)
     assert.equal(parse({}), undefined)
-    assert.deepEqual(parse({ 'max-size': '1k', 'max-file': '3', labels: 'a' }), { maxSize: 1024, maxFiles: 3, compress: false })
+    assert.deepEqual(parse({ 'max-size': '1k', 'max-file': '3', labels: 'a' }), {
+      maxSize: 1024,
+      maxFiles: 3,
+      compress: false,
+    })
     assert.throws(() => parse({ nope: '1' }), /unknown log opt 'nope' for json-file log driver/)
     assert.throws(() => parse({ 'max-size': '1k', 'max-file': '0' }), /max-file cannot be less than 1/)
     assert.throws(() => parse({ mode: 'non-blocking' }), /'non-blocking' is not supported/)

@@ -47,7 +47,9 @@ function openAt(
   for (let at = files.length - 1; at >= 0; at--) {
     const file = files[at] ?? path
     const source = file === path ? current : openLog(file)
-    const start = source ? findTail(source, missing, query) : { offset: 0, skip: new Set<number>(), lines: 0 }
+    const start = source
+      ? findTail(source, missing, query, file !== path)
+      : { offset: 0, skip: new Set<number>(), lines: 0 }
     if (source !== current) source?.close()
     missing -= start.lines
     if (missing <= 0 || at === 0) return { current, older: files.slice(at), start }

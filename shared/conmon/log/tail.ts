@@ -17,14 +17,19 @@ export interface TailStart {
 
 /**
  * Finds the start of the last `wanted` lines of the streams asked for, reading from the end. A line that was written in parts is one
- * line; parts of the two streams may lie between each other.
+ * line; parts of the two streams may lie between each other. `continued`: a newer file follows, in which a line may end that begins here.
  */
-export function findTail(source: LogSource, wanted: number, streams: { stdout: boolean; stderr: boolean }): TailStart {
+export function findTail(
+  source: LogSource,
+  wanted: number,
+  streams: { stdout: boolean; stderr: boolean },
+  continued = false,
+): TailStart {
   const skip = new Set<number>()
   /** By channel: a later record was seen, so that this one ends a line only if it is marked so. */
-  const seen = [false, false, false]
+  const seen = [continued, continued, continued]
   /** By channel: lines that are shown have begun before what was read so far. */
-  const unfinished = [false, false, false]
+  const unfinished = [continued, continued, continued]
   let lines = 0
   let offset = source.size()
   /** Where the wanted number was there. */
