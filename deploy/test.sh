@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks everything: formatting, types, lint, unit tests, driver conformance, and the whole engine with real clients, with
 # services killed under it, and with nothing left behind. Ends with the counts.
-# usage: test.sh [PHASE [PATTERN]]   one of check, unit, conformance, clients, faults; only files with PATTERN in their path
+# usage: test.sh [PHASE [PATTERN]]   one of check, unit, root, conformance, clients, faults; only files with PATTERN in their path
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib.sh"
 cd "$PROJECT"
@@ -37,7 +37,7 @@ tests() {
   [ $# -gt 0 ] || return 0
   say "$name"
   rm -f "$counts"
-  timeout -k 10 "$limit" "$node" --disable-warning=ExperimentalWarning --import tsx --test \
+  timeout -k 10 "$limit" "$node" --disable-warning=ExperimentalWarning --import tsx --test --test-force-exit \
     --test-concurrency="$concurrency" --test-timeout=280000 \
     --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=./test/support/count-reporter.ts --test-reporter-destination="$counts" "$@" </dev/null || status=$?
@@ -53,10 +53,13 @@ tests() {
 # Test files below the folders given whose path has the pattern, sorted.
 files() { { find "$@" -name '*.test.ts' 2>/dev/null || true; } | { grep -F -- "$pattern" || true; } | sort; }
 
-build
+if ! (build); then
+  printf '\n0 passed, 1 failed, 0 skipped\n'
+  exit 1
+fi
 phase=${1:-all} pattern=${2:-}
 wanted() { [ "$phase" = all ] || [ "$phase" = "$1" ]; }
-case $phase in all | check | unit | conformance | clients | faults) ;; *) die "no phase $phase: check, unit, conformance, clients, faults" ;; esac
+case $phase in all | check | unit | root | conformance | clients | faults) ;; *) die "no phase $phase: check, unit, root, conformance, clients, faults" ;; esac
 
 before=$("$node" test/support/leaks.ts)
 nothing_left() { diff <(echo "$before") <("$node" test/support/leaks.ts); }
@@ -64,10 +67,11 @@ nothing_left() { diff <(echo "$before") <("$node" test/support/leaks.ts); }
 if wanted check; then step 'types, lint, formatting' npm run --silent check; fi
 # shellcheck disable=SC2046 # file names without blanks
 {
-  if wanted unit; then tests 'unit tests' 420 2 $(files shared services plugins test/support test/api); fi
-  if wanted conformance; then tests 'driver conformance' 600 1 $(files test/conformance); fi
-  if wanted clients; then tests 'clients' 600 1 $(files test/clients); fi
-  if wanted faults; then tests 'faults' 600 1 $(files test/faults); fi
+  if wanted unit; then tests 'unit tests' 300 2 $(files shared services plugins test/support test/api | grep -v '\.root\.'); fi
+  if wanted root; then tests 'parts of services on the real kernel' 400 1 $(files shared services plugins | grep '\.root\.'); fi
+  if wanted conformance; then tests 'driver conformance' 400 1 $(files test/conformance); fi
+  if wanted clients; then tests 'clients' 300 1 $(files test/clients); fi
+  if wanted faults; then tests 'faults' 400 1 $(files test/faults); fi
 }
 if [ "$phase" = all ]; then step 'nothing is left in the kernel' nothing_left; fi
 

@@ -41,7 +41,7 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
   const attachments = new Attachments(streams)
   const logs = new LogKeeper(drivers, log)
   const processes = new Processes({ records, drivers, bundles, attachments, logs, facts, shm, log })
-  const sessions = new Sessions({ records, drivers, bundles, processes, facts, streams })
+  const sessions = new Sessions({ records, drivers, bundles, processes, facts, streams, log })
   const logStreams = new LogStreams(drivers, logs, processes)
   await recover({ records, drivers, processes, sessions, shm, log })
 
@@ -92,6 +92,10 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
       },
       'session.start': (request) => sessions.start(request),
       'session.state': async ({ id }) => sessions.state(id),
+      'session.kill': async ({ id }) => {
+        sessions.kill(id)
+        return {}
+      },
       'session.resize': async ({ id, rows, columns }) => {
         sessions.resize(id, rows, columns)
         return {}

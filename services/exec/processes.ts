@@ -156,36 +156,26 @@ export class Processes {
     this.#live.set(row.id, { handle, ended: over.signal, recorded })
   }
 
-  async #ended(row: ProcessRow, status: ExitStatus): Promise<void> {
-    const { records, logs } = this.#d
-    const current = (): ProcessRow | undefined => {
-      const now = records.processes.get(row.id)
-      return now?.instance === row.instance ? now : undefined
-    }
-    if (!current()) return
-    const exited: ProcessRow = {
-      ...row,
-      status: 'exited',
-      pid: 0,
-      exitCode: status.exitCode,
-      finishedAt: status.finishedAt,
-    }
-    // The exit file is the durable truth until the fact is stored: the row is written once, afterwards.
-    records.processes.set(row.id, exited)
-    const told = await this.tell(exited)
-    await logs.end(exited)
-    if (current()) records.putProcess({ ...exited, told })
+  async #ended(row: ProcessRow, { exitCode, finishedAt }: ExitStatus): Promise<void> {
+    if (this.#d.records.processes.get(row.id)?.instance !== row.instance) return
+    await this.record({ ...row, status: 'exited', pid: 0, exitCode, finishedAt })
   }
 
-  /** Tells that a process has ended; true when that is stored. */
-  tell(row: ProcessRow): Promise<boolean> {
+  /** Tells that a process has ended, and notes that it is told. */
+  async record(exited: ProcessRow): Promise<void> {
+    const { records, logs, facts } = this.#d
+    // In memory at once; in the database once, when it is told: until then the shim's exit file is the durable truth.
+    records.processes.set(exited.id, exited)
     const fact: FactOf<'exec.process.exited'> = {
-      id: row.id,
-      instance: row.instance,
-      exitCode: row.exitCode ?? 137,
-      finishedAt: row.finishedAt ?? new Date().toISOString(),
+      id: exited.id,
+      instance: exited.instance,
+      exitCode: exited.exitCode ?? 137,
+      finishedAt: exited.finishedAt ?? new Date().toISOString(),
     }
-    return this.#d.facts.tell('exec.process.exited', fact, `${row.id}-${row.instance}`)
+    const told = await facts.tell('exec.process.exited', fact, `${exited.id}-${exited.instance}`)
+    await logs.end(exited)
+    // It may have been deleted meanwhile.
+    if (records.processes.get(exited.id) === exited) records.putProcess({ ...exited, told })
   }
 
   signal(id: string, signal: number): void {

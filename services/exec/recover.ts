@@ -1,7 +1,7 @@
 import type { Logger } from '../../shared/log/index.ts'
 import type { ExecDrivers } from './drivers.ts'
 import type { Processes } from './processes.ts'
-import type { Records } from './records.ts'
+import type { ProcessRow, Records, SessionRow } from './records.ts'
 import type { Sessions } from './sessions.ts'
 import type { SharedMemory } from './shm.ts'
 
@@ -19,62 +19,63 @@ export interface RecoveryDependencies {
  * half made and what nobody knows.
  */
 export async function recover(d: RecoveryDependencies): Promise<void> {
-  await recoverProcesses(d)
-  await recoverSessions(d)
-  for (const driver of d.drivers.exec.usable()) {
+  const { records, drivers, log } = d
+  // What cannot be dealt with now must not keep the service from all the rest.
+  const tolerant = async (id: string, work: () => Promise<void>): Promise<void> => {
+    await work().catch((error: unknown) => log.error({ err: error, id }, 'could not be recovered'))
+  }
+  for (const row of [...records.processes.values()]) await tolerant(row.id, () => recoverProcess(d, row))
+  for (const row of [...records.sessions.values()]) await tolerant(row.id, () => recoverSession(d, row))
+  for (const driver of drivers.exec.usable()) {
     const found = await driver.list()
     for (const id of found.containers) {
-      if (d.records.processes.get(id)?.runtime === driver.manifest.name) continue
-      d.log.info({ container: id }, 'removing a container that is in no record')
-      await driver.remove(id)
+      if (records.processes.get(id)?.runtime === driver.manifest.name) continue
+      log.info({ container: id }, 'removing a container that is in no record')
+      await tolerant(id, () => driver.remove(id))
     }
     for (const id of found.sessions) {
-      const row = d.records.sessions.get(id)
-      if (row?.runtime !== driver.manifest.name || row.status === 'exited') await driver.removeSession(id)
+      const row = records.sessions.get(id)
+      if (row?.runtime === driver.manifest.name && row.status !== 'exited') continue
+      await tolerant(id, () => driver.removeSession(id))
     }
   }
-  d.shm.recover((id) => d.records.processes.has(id))
+  d.shm.recover((id) => records.processes.has(id))
 }
 
-async function recoverProcesses({ records, drivers, processes, log }: RecoveryDependencies): Promise<void> {
-  for (const row of [...records.processes.values()]) {
-    if (row.status === 'creating') {
-      // Its caller got no answer: nothing must be left of it.
-      await drivers.runtime(row.runtime).remove(row.id)
-      records.deleteProcess(row.id)
-      continue
-    }
-    if (row.status === 'exited') {
-      if (!row.told) void processes.tell(row).then((told) => records.putProcess({ ...row, told }))
-      continue
-    }
-    const handle = row.state ? drivers.runtime(row.runtime).recover(row.id, row.state) : undefined
-    if (handle) {
-      processes.adopt(row, handle)
-      continue
-    }
-    log.warn({ container: row.id }, 'its process and its shim are gone, and the exit code with them')
-    const lost = { ...row, status: 'exited', pid: 0, exitCode: 137, finishedAt: new Date().toISOString() } as const
-    records.putProcess(lost)
-    void processes.tell(lost).then((told) => records.putProcess({ ...lost, told }))
+async function recoverProcess(
+  { records, drivers, processes, log }: RecoveryDependencies,
+  row: ProcessRow,
+): Promise<void> {
+  if (row.status === 'creating') {
+    // Its caller got no answer: nothing must be left of it.
+    await drivers.runtime(row.runtime).remove(row.id)
+    records.deleteProcess(row.id)
+    return
   }
+  if (row.status === 'exited') {
+    if (!row.told) void processes.record(row)
+    return
+  }
+  const handle = row.state ? drivers.runtime(row.runtime).recover(row.id, row.state) : undefined
+  if (handle) {
+    processes.adopt(row, handle)
+    return
+  }
+  log.warn({ container: row.id }, 'its process and its shim are gone, and the exit code with them')
+  void processes.record({ ...row, status: 'exited', pid: 0, exitCode: 137, finishedAt: new Date().toISOString() })
 }
 
-async function recoverSessions({ records, drivers, sessions }: RecoveryDependencies): Promise<void> {
-  for (const row of [...records.sessions.values()]) {
-    if (row.status === 'exited') {
-      if (!row.told) void sessions.tell(row).then((told) => records.putSession({ ...row, told }))
-      continue
-    }
-    const driver = drivers.runtime(row.runtime)
-    const session = row.state ? driver.recoverSession(row.id, row.state) : undefined
-    if (session) {
-      sessions.adopt(row, session)
-      continue
-    }
-    await driver.removeSession(row.id)
-    const lost = { ...row, status: 'exited', pid: 0, exitCode: 137 } as const
-    records.putSession(lost)
-    void sessions.tell(lost).then((told) => records.putSession({ ...lost, told }))
+async function recoverSession({ drivers, sessions }: RecoveryDependencies, row: SessionRow): Promise<void> {
+  if (row.status === 'exited') {
+    if (!row.told) void sessions.record(row)
+    return
   }
+  const driver = drivers.runtime(row.runtime)
+  const session = row.state ? driver.recoverSession(row.id, row.state) : undefined
+  if (session) {
+    sessions.adopt(row, session)
+    return
+  }
+  await driver.removeSession(row.id)
+  void sessions.record({ ...row, status: 'exited', pid: 0, exitCode: 137 })
 }

@@ -1,6 +1,7 @@
 import type { ProcessSpec, SessionState, StreamRef } from '../../shared/contracts/index.ts'
 import type { ExitStatus, SessionHandle } from '../../shared/drivers/index.ts'
 import { conflict, notFound } from '../../shared/errors/index.ts'
+import type { Logger } from '../../shared/log/index.ts'
 import type { StreamServer } from '../../shared/streams/index.ts'
 import type { BundleBuilder } from './bundle.ts'
 import type { ExecDrivers } from './drivers.ts'
@@ -37,6 +38,7 @@ export interface SessionDependencies {
   readonly processes: Processes
   readonly facts: FactTeller
   readonly streams: StreamServer
+  readonly log: Logger
 }
 
 /** Further processes in running containers (docker exec). */
@@ -99,23 +101,27 @@ export class Sessions {
   /** Watches a session until its end; after a restart also one that has ended meanwhile. */
   adopt(row: SessionRow, session: SessionHandle): void {
     this.#live.set(row.id, session)
-    void session.exited.then((status) => this.#ended(row, status))
+    void session.exited
+      .then((status) => this.#ended(row, status))
+      .catch((error: unknown) =>
+        this.#d.log.error({ err: error, session: row.id }, 'end of a session could not be recorded'),
+      )
   }
 
-  async #ended(row: SessionRow, status: ExitStatus): Promise<void> {
-    const { records, drivers } = this.#d
+  async #ended(row: SessionRow, { exitCode }: ExitStatus): Promise<void> {
     this.#live.delete(row.id)
-    const exited: SessionRow = { ...row, status: 'exited', pid: 0, exitCode: status.exitCode }
-    records.sessions.set(row.id, exited)
-    const told = await this.tell(exited)
-    // Its container may be gone by now, and the session's row with it.
-    if (records.sessions.get(row.id) === exited) records.putSession({ ...exited, told })
-    if (told) await drivers.runtime(row.runtime).removeSession(row.id)
+    await this.record({ ...row, status: 'exited', pid: 0, exitCode })
   }
 
-  tell(row: SessionRow): Promise<boolean> {
-    const fact = { id: row.id, container: row.container, exitCode: row.exitCode ?? 137 }
-    return this.#d.facts.tell('exec.session.exited', fact, row.id)
+  /** Tells that a session has ended, notes that it is told, and removes what there is of it. */
+  async record(exited: SessionRow): Promise<void> {
+    const { records, drivers, facts } = this.#d
+    records.sessions.set(exited.id, exited)
+    const fact = { id: exited.id, container: exited.container, exitCode: exited.exitCode ?? 137 }
+    const told = await facts.tell('exec.session.exited', fact, exited.id)
+    // Its container may be gone by now, and the session's row with it.
+    if (records.sessions.get(exited.id) === exited) records.putSession({ ...exited, told })
+    if (told) await drivers.runtime(exited.runtime).removeSession(exited.id)
   }
 
   state(id: string): SessionState {
@@ -128,6 +134,11 @@ export class Sessions {
       pid: row.pid,
       ...(row.exitCode === undefined ? {} : { exitCode: row.exitCode }),
     }
+  }
+
+  /** SIGKILL to a session that runs. */
+  kill(id: string): void {
+    this.#live.get(id)?.signal(9)
   }
 
   resize(id: string, rows: number, columns: number): void {

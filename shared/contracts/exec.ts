@@ -251,6 +251,12 @@ export const execContract = contract('exec', '1.0.0', {
     callers: e,
   }),
   'session.state': verb({ summary: 'State of an exec.', request: one, reply: SessionState, callers: e }),
+  'session.kill': verb({
+    summary: 'SIGKILL to an exec that runs; one that does not is no error.',
+    request: one,
+    reply: Empty,
+    callers: e,
+  }),
   'session.resize': verb({ summary: 'Terminal size of an exec.', request: size, reply: Empty, callers: e }),
   info: verb({
     summary: 'Runtimes with versions, default runtime, log drivers, security options.',

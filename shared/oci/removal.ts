@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { SHIM_FILES } from '../conmon/shim.ts'
 import { internal, unavailable } from '../errors/index.ts'
@@ -8,6 +8,7 @@ import { identify, parentOf, signalProcess, type ProcessIdentity } from '../kern
 
 const SIGKILL = 9
 const KILL_TIMEOUT_MS = 10_000
+const MOST_REMOVALS = 100
 
 export interface ContainerRemains {
   readonly id: string
@@ -114,4 +115,20 @@ async function withTimeout(exited: Promise<unknown>, id: string): Promise<void> 
   } finally {
     clearTimeout(timer)
   }
+}
+
+/**
+ * Removes a directory in which a shim that is just ending may still put a file or take its socket away: then it is looked through
+ * again. (rmSync fails for the one, and for the other stops half-way without a word.)
+ */
+export function removeTree(path: string): void {
+  for (let attempt = 1; attempt <= MOST_REMOVALS; attempt++) {
+    try {
+      rmSync(path, { recursive: true, force: true })
+    } catch (error) {
+      if (attempt === MOST_REMOVALS || !isCode(error, 'ENOTEMPTY')) throw error
+    }
+    if (!existsSync(path)) return
+  }
+  throw internal(`${path} could not be removed`)
 }

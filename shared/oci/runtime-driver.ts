@@ -19,7 +19,7 @@ import { createFailure, execFailure } from './errors.ts'
 import { lostStatus, OciContainer, OciSession, readProcessRecord, type ProcessRecord } from './handles.ts'
 import { OciPaths } from './paths.ts'
 import { probeRuntime, type ProbedRuntime } from './probe.ts'
-import { endContainer, endSession } from './removal.ts'
+import { endContainer, endSession, removeTree } from './removal.ts'
 
 /** What one OCI runtime does its own way. */
 export interface OciRuntime {
@@ -165,14 +165,14 @@ export class OciRuntimeDriver implements ExecDriver {
     // Its exit file goes now, maybe before the watch has told of it.
     this.#exits.settle(id, this.#exits.read(id) ?? lostStatus())
     for (const path of [join(this.#paths.state, id), this.#paths.bundle(id), join(this.#paths.exits, id)]) {
-      rmSync(path, { recursive: true, force: true })
+      removeTree(path)
     }
   }
 
   async removeSession(id: string): Promise<void> {
     const dir = this.#paths.session(id)
     endSession(dir)
-    rmSync(dir, { recursive: true, force: true })
+    removeTree(dir)
   }
 
   async list(): Promise<{ containers: readonly string[]; sessions: readonly string[] }> {

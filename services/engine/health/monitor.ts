@@ -8,6 +8,8 @@ import { execProcess } from '../plan/run-request.ts'
 import { nextHealth } from './judge.ts'
 
 const OUTPUT_LIMIT = 4096
+/** How long a probe's output may still be on its way when its exit code is here. */
+const OUTPUT_WAIT_MS = 1_000
 
 interface Probe {
   readonly ended: (exitCode: number) => void
@@ -67,11 +69,18 @@ export class HealthMonitor {
       if (container.state.status !== 'running') continue
       const result = await this.#probe(engine, container, check, signal)
       if (!current()) return
+      // A service that is being restarted says nothing about the container.
+      if (result === undefined) continue
       record(engine, id, result, check, Date.now() - begun < check.startPeriodMs)
     }
   }
 
-  async #probe(engine: Engine, container: Container, check: HealthCheck, signal: AbortSignal): Promise<HealthResult> {
+  async #probe(
+    engine: Engine,
+    container: Container,
+    check: HealthCheck,
+    signal: AbortSignal,
+  ): Promise<HealthResult | undefined> {
     const execId = newId()
     const started = new Date().toISOString()
     const { promise: ended, resolve } = Promise.withResolvers<number>()
@@ -95,13 +104,22 @@ export class HealthMonitor {
         detachKeys: '',
       })
       const output: Buffer[] = []
-      if (stream) void collect(stream, output).catch(() => undefined)
+      const collected = stream ? collect(stream, output).catch(() => undefined) : undefined
       const timeout = pause(check.timeoutMs, AbortSignal.any([limit.signal, signal])).then(() => undefined)
       const exitCode = await Promise.race([ended, timeout])
-      if (exitCode === undefined) return result(-1, `Health check exceeded timeout (${check.timeoutMs / 1000}s)`)
+      if (exitCode === undefined) {
+        await engine.lower.exec['session.kill']({ id: execId })
+        return result(-1, `Health check exceeded timeout (${check.timeoutMs / 1000}s)`)
+      }
+      // The exit comes over the bus and the output over its stream: the one may be here before the other.
+      await Promise.race([collected, pause(OUTPUT_WAIT_MS, signal)])
       return result(exitCode, Buffer.concat(output).toString('utf8').slice(0, OUTPUT_LIMIT))
     } catch (error) {
-      return result(-1, toGantryError(error).message)
+      const { kind, message, details } = toGantryError(error)
+      // `conflict`: the request was sent again to a service that had run it and then was restarted.
+      return typeof details?.['exitCode'] !== 'number' && (kind === 'unavailable' || kind === 'conflict')
+        ? undefined
+        : result(-1, message)
     } finally {
       limit.abort()
       this.#probes.delete(execId)

@@ -14,7 +14,6 @@ const MISSING: ReadonlyArray<readonly [method: Method, path: string, name: strin
   ['DELETE', '/containers/:id/checkpoints/:checkpoint', 'container checkpoint remove'],
   ['POST', '/commit', 'container commit'],
   ['POST', '/build', 'image build'],
-  ['POST', '/build/prune', 'build cache prune'],
   ['POST', '/build/cancel', 'build cancel'],
   ['GET', '/images/search', 'image search'],
   ['GET', '/distribution/*', 'distribution inspect'],
