@@ -67,11 +67,11 @@ nothing_left() { diff <(echo "$before") <("$node" test/support/leaks.ts); }
 if wanted check; then step 'types, lint, formatting' npm run --silent check; fi
 # shellcheck disable=SC2046 # file names without blanks
 {
-  if wanted unit; then tests 'unit tests' 300 2 $(files shared services plugins test/support test/api | grep -v '\.root\.'); fi
-  if wanted root; then tests 'parts of services on the real kernel' 400 1 $(files shared services plugins | grep '\.root\.'); fi
-  if wanted conformance; then tests 'driver conformance' 400 1 $(files test/conformance); fi
-  if wanted clients; then tests 'clients' 300 1 $(files test/clients); fi
-  if wanted faults; then tests 'faults' 400 1 $(files test/faults); fi
+  if wanted unit; then tests 'unit tests' 400 2 $(files shared services plugins test/support test/api | grep -v '\.root\.'); fi
+  if wanted root; then tests 'parts of services on the real kernel' 600 1 $(files shared services plugins | grep '\.root\.'); fi
+  if wanted conformance; then tests 'driver conformance' 600 1 $(files test/conformance); fi
+  if wanted clients; then tests 'clients' 500 1 $(files test/clients); fi
+  if wanted faults; then tests 'faults' 900 1 $(files test/faults); fi
 }
 if [ "$phase" = all ]; then step 'nothing is left in the kernel' nothing_left; fi
 
