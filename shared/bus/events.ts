@@ -62,7 +62,8 @@ export async function* readEvents(
       // However long the reader takes: only silence ends a query of the past.
       if (past) timer?.refresh()
       const event = decode(message.data) as EventMessage
-      if (event.timeNano / 1e6 > untilMs) return
+      // Nanoseconds since the epoch are not exact in a double: an event of the last millisecond must not seem later.
+      if (Math.round(event.timeNano / 1e6) > untilMs) return
       yield { seq: message.seq, messageId: message.headers?.get('Nats-Msg-Id') ?? '', event }
       if (last !== undefined && (message.info.pending === 0 || message.seq >= last.last_seq)) return
     }
