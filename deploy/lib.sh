@@ -11,7 +11,7 @@ die() {
 require_root() { [ "$(id -u)" = 0 ] || die "run $0 as root: it installs packages and makes namespaces, mounts and cgroups"; }
 
 # The packages that the engine itself needs; docs/dependencies.md says what each is for.
-ENGINE_PACKAGES="nats-server conmon runc crun libnftables1 busybox-static golang-github-containers-common tini curl"
+ENGINE_PACKAGES="nats-server conmon runc crun libnftables1 busybox-static golang-github-containers-common tini perl-base curl"
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

@@ -1,4 +1,4 @@
-// Compiles the project into dist/: tsc, then the files that modules read beside themselves (.proto, JSON, SQL). The new dist/
+// Compiles the project into dist/: tsc, then the files that modules read beside themselves (.proto, JSON, SQL, a Perl program). The new dist/
 // replaces the old in one step, so that an engine that runs from it never finds half of it, and nothing stale stays.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, globSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ if (compiled.status !== 0) {
   process.exit(compiled.status ?? 1)
 }
 
-const assets = globSync('{shared,services,plugins}/**/*.{proto,json,sql}', {
+const assets = globSync('{shared,services,plugins}/**/*.{proto,json,sql,pl}', {
   cwd: project,
   exclude: (path) => /(^|\/)(golden|node_modules|testdata)(\/|$)/.test(String(path)),
 })

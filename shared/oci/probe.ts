@@ -4,10 +4,15 @@ import { join } from 'node:path'
 import type { OciPaths } from './paths.ts'
 
 export interface ProbedRuntime {
+  /** The runtime's program. */
   readonly path: string
+  /** How it is called: the program, or one that runs it, and the arguments that come first. */
+  readonly command: RuntimeCommand
   readonly version: string
   readonly conmon: string
 }
+
+export type RuntimeCommand = readonly [program: string, ...args: string[]]
 
 const SEARCH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
@@ -26,12 +31,20 @@ export function findProgram(name: string): string | undefined {
 /** A name that no image has. */
 const NOWHERE = '/gantry-probe-program'
 
+/** What a probe asks of a runtime's own ways; see OciRuntime. */
+export interface ProbeSubject {
+  readonly name: string
+  readonly install: string
+  message(stderr: string): string
+  otherWay?(path: string): RuntimeCommand | undefined
+}
+
 /**
  * Finds out whether a runtime can run containers on this host, by letting it try: it is to create one whose program does not exist.
  * One that gets as far as looking for the program has made namespaces, mounts and cgroup, and cleans up itself.
  */
 export async function probeRuntime(
-  runtime: { readonly name: string; readonly install: string; message(stderr: string): string },
+  runtime: ProbeSubject,
   paths: OciPaths,
   engine: string,
 ): Promise<ProbedRuntime | { readonly reason: string }> {
@@ -39,22 +52,33 @@ export async function probeRuntime(
   if (conmon === undefined) return { reason: 'conmon is not installed: apt-get install conmon' }
   const path = findProgram(runtime.name)
   if (path === undefined) return { reason: `${runtime.name} is not installed: ${runtime.install}` }
+  const refused = await tryCommand([path], runtime, paths, engine)
+  const other = refused === undefined ? undefined : runtime.otherWay?.(path)
+  if (refused !== undefined && (!other || (await tryCommand(other, runtime, paths, engine)) !== undefined)) {
+    return { reason: refused }
+  }
+  const { stdout } = await run([path], ['--version'])
+  return { path, command: other ?? [path], conmon, version: /version ([^\s]+)/.exec(stdout)?.[1] ?? 'unknown' }
+}
+
+/** Why the runtime creates no container when it is called like this; undefined when it does. */
+async function tryCommand(
+  command: RuntimeCommand,
+  runtime: ProbeSubject,
+  paths: OciPaths,
+  engine: string,
+): Promise<string | undefined> {
   const dir = paths.probe
   const rootfs = join(dir, 'rootfs')
   for (const sub of ['proc', 'dev']) mkdirSync(join(rootfs, sub), { recursive: true, mode: 0o700 })
   try {
     const id = `${engine}-probe-${runtime.name}-${process.pid}`
     writeFileSync(join(dir, 'config.json'), JSON.stringify(probeConfig(rootfs, `/${id}`)))
-    const version = run(path, ['--version'])
-    const state = join(dir, 'state')
-    const tried = await run(path, ['--root', state, 'create', '--bundle', dir, '--pid-file', join(dir, 'pid'), id])
-    const { stdout } = await version
-    if (!tried.stderr.includes(NOWHERE)) {
-      await run(path, ['--root', state, 'delete', '--force', id])
-      const said = runtime.message(tried.stderr)
-      return { reason: said === '' ? `${runtime.name} could not create a container, without saying why` : said }
-    }
-    return { path, conmon, version: /version ([^\s]+)/.exec(stdout)?.[1] ?? 'unknown' }
+    const state = ['--root', join(dir, 'state')]
+    const tried = await run(command, [...state, 'create', '--bundle', dir, '--pid-file', join(dir, 'pid'), id])
+    if (tried.stderr.includes(NOWHERE)) return undefined
+    await run(command, [...state, 'delete', '--force', id])
+    return runtime.message(tried.stderr) || `${runtime.name} could not create a container, without saying why`
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
@@ -75,9 +99,14 @@ const probeConfig = (rootfs: string, cgroupsPath: string): object => ({
   },
 })
 
-function run(path: string, args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+function run(
+  [program, ...first]: RuntimeCommand,
+  args: readonly string[],
+): Promise<{ stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    const child = execFile(path, args, { timeout: 10_000 }, (_, stdout, stderr) => resolve({ stdout, stderr }))
+    const child = execFile(program, [...first, ...args], { timeout: 10_000 }, (_, stdout, stderr) =>
+      resolve({ stdout, stderr }),
+    )
     child.stdin?.end()
   })
 }

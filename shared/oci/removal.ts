@@ -5,6 +5,7 @@ import { SHIM_FILES } from '../conmon/shim.ts'
 import { internal, unavailable } from '../errors/index.ts'
 import { isCode } from '../kernel/libc.ts'
 import { identify, parentOf, signalProcess, type ProcessIdentity } from '../kernel/pidfd.ts'
+import type { RuntimeCommand } from './probe.ts'
 
 const SIGKILL = 9
 const KILL_TIMEOUT_MS = 10_000
@@ -15,7 +16,8 @@ export interface ContainerRemains {
   /** The bundle. */
   readonly dir: string
   readonly exited: () => Promise<unknown>
-  readonly runtime: string
+  /** How the runtime is called. */
+  readonly command: RuntimeCommand
   readonly runtimeRoot: string
 }
 
@@ -88,14 +90,17 @@ function commandLine(pid: number): readonly string[] {
 }
 
 function runtimeDelete(remains: ContainerRemains): Promise<void> {
+  const [program, ...first] = remains.command
   return new Promise((resolve, reject) => {
     execFile(
-      remains.runtime,
-      ['--root', remains.runtimeRoot, 'delete', '--force', remains.id],
+      program,
+      [...first, '--root', remains.runtimeRoot, 'delete', '--force', remains.id],
       { timeout: KILL_TIMEOUT_MS },
       (error, _, stderr) => {
         if (error && !/does not exist/.test(stderr)) {
-          reject(internal(`${remains.runtime} could not remove ${remains.id}: ${stderr.trim() || error.message}`))
+          reject(
+            internal(`${remains.command.at(-1)} could not remove ${remains.id}: ${stderr.trim() || error.message}`),
+          )
         } else resolve()
       },
     )

@@ -18,7 +18,7 @@ import type {
 import { createFailure, execFailure } from './errors.ts'
 import { lostStatus, OciContainer, OciSession, readProcessRecord, type ProcessRecord } from './handles.ts'
 import { OciPaths } from './paths.ts'
-import { probeRuntime, type ProbedRuntime } from './probe.ts'
+import { probeRuntime, type ProbedRuntime, type RuntimeCommand } from './probe.ts'
 import { endContainer, endSession, removeTree } from './removal.ts'
 
 /** What one OCI runtime does its own way. */
@@ -31,6 +31,8 @@ export interface OciRuntime {
   readonly rank: number
   /** The runtime's message in what it wrote to stderr. */
   message(stderr: string): string
+  /** How else it can be called where it refuses to run when called plainly; undefined when there is no other way. */
+  otherWay?(path: string): RuntimeCommand | undefined
   /** Lets a created process go on. */
   release(container: CreatedContainer): Promise<void>
 }
@@ -38,8 +40,8 @@ export interface OciRuntime {
 /** A container whose process waits for its start. */
 export interface CreatedContainer {
   readonly id: string
-  /** Path of the runtime, and its `--root`. */
-  readonly runtime: string
+  /** How the runtime is called, and its `--root`. */
+  readonly command: RuntimeCommand
   readonly runtimeRoot: string
   /** Resolves when the process has ended. */
   readonly exited: Promise<unknown>
@@ -58,7 +60,7 @@ export class OciRuntimeDriver implements ExecDriver {
   readonly #paths: OciPaths
   readonly #exits: ExitDirectory
   readonly #containers = new Map<string, OciContainer>()
-  #probed: ProbedRuntime = { path: '', version: '', conmon: '' }
+  #probed: ProbedRuntime = { path: '', command: [''], version: '', conmon: '' }
   #shimCheck: NodeJS.Timeout | undefined
 
   constructor(manifest: DriverManifest, runtime: OciRuntime, context: DriverContext) {
@@ -157,7 +159,7 @@ export class OciRuntimeDriver implements ExecDriver {
         id,
         dir: this.#paths.bundle(id),
         exited: () => this.#exits.wait(id),
-        runtime: this.#probed.path,
+        command: this.#probed.command,
         runtimeRoot: this.#paths.state,
       })
     }
@@ -201,10 +203,11 @@ export class OciRuntimeDriver implements ExecDriver {
     dir: string,
     exitDir: string,
   ): Pick<ShimOptions, 'conmon' | 'runtime' | 'runtimeArgs' | 'id' | 'dir' | 'exitDir'> {
+    const [runtime, ...args] = this.#probed.command
     return {
       conmon: this.#probed.conmon,
-      runtime: this.#probed.path,
-      runtimeArgs: ['--root', this.#paths.state],
+      runtime,
+      runtimeArgs: [...args, '--root', this.#paths.state],
       id,
       dir,
       exitDir,
@@ -214,7 +217,7 @@ export class OciRuntimeDriver implements ExecDriver {
   #container(id: string, record: ProcessRecord): OciContainer {
     this.#shimCheck ??= setInterval(() => this.#checkShims(), SHIM_CHECK_MS).unref()
     const exited = this.#exits.wait(id)
-    const created = { id, runtime: this.#probed.path, runtimeRoot: this.#paths.state, exited }
+    const created = { id, command: this.#probed.command, runtimeRoot: this.#paths.state, exited }
     return new OciContainer(id, record, this.#paths, exited, () => this.#own.release(created))
   }
 

@@ -8,8 +8,9 @@ import { manifest } from './config.ts'
 const run = promisify(execFile)
 
 /** The runtime's own `start`: right for every OCI runtime. runc's and crun's drivers do without starting the program once more. */
-async function release({ id, runtime, runtimeRoot }: CreatedContainer): Promise<void> {
-  await run(runtime, ['--root', runtimeRoot, 'start', id])
+async function release({ id, command, runtimeRoot }: CreatedContainer): Promise<void> {
+  const [program, ...first] = command
+  await run(program, [...first, '--root', runtimeRoot, 'start', id])
 }
 
 /** A driver for a runtime that has runc's command line. Put the program's name and how to install it here. */
