@@ -6,13 +6,16 @@ import type { OciPaths } from './paths.ts'
 export interface ProbedRuntime {
   /** The runtime's program. */
   readonly path: string
-  /** How it is called: the program, or one that runs it, and the arguments that come first. */
-  readonly command: RuntimeCommand
+  readonly call: RuntimeCall
   readonly version: string
   readonly conmon: string
 }
 
+/** A program, and the arguments that come before all others. */
 export type RuntimeCommand = readonly [program: string, ...args: string[]]
+
+/** How a runtime is called to do something with a container whose cgroup is `group` (a path in its hierarchy; '' when it has none). */
+export type RuntimeCall = (group: string) => RuntimeCommand
 
 const SEARCH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
@@ -36,7 +39,7 @@ export interface ProbeSubject {
   readonly name: string
   readonly install: string
   message(stderr: string): string
-  otherWay?(path: string): RuntimeCommand | undefined
+  otherWay?(path: string): RuntimeCall | undefined
 }
 
 /**
@@ -52,22 +55,23 @@ export async function probeRuntime(
   if (conmon === undefined) return { reason: 'conmon is not installed: apt-get install conmon' }
   const path = findProgram(runtime.name)
   if (path === undefined) return { reason: `${runtime.name} is not installed: ${runtime.install}` }
-  const refused = await tryCommand([path], runtime, paths, engine)
+  const refused = await tryCommand(() => [path], runtime, paths, engine)
   const other = refused === undefined ? undefined : runtime.otherWay?.(path)
   if (refused !== undefined && (!other || (await tryCommand(other, runtime, paths, engine)) !== undefined)) {
     return { reason: refused }
   }
   const { stdout } = await run([path], ['--version'])
-  return { path, command: other ?? [path], conmon, version: /version ([^\s]+)/.exec(stdout)?.[1] ?? 'unknown' }
+  return { path, call: other ?? (() => [path]), conmon, version: /version ([^\s]+)/.exec(stdout)?.[1] ?? 'unknown' }
 }
 
 /** Why the runtime creates no container when it is called like this; undefined when it does. */
 async function tryCommand(
-  command: RuntimeCommand,
+  call: RuntimeCall,
   runtime: ProbeSubject,
   paths: OciPaths,
   engine: string,
 ): Promise<string | undefined> {
+  const command = call('')
   const dir = paths.probe
   const rootfs = join(dir, 'rootfs')
   for (const sub of ['proc', 'dev']) mkdirSync(join(rootfs, sub), { recursive: true, mode: 0o700 })

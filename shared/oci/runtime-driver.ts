@@ -16,9 +16,10 @@ import type {
   StdioConnection,
 } from '../drivers/index.ts'
 import { createFailure, execFailure } from './errors.ts'
+import { configuredGroup, joinedV2Group } from './groups.ts'
 import { lostStatus, OciContainer, OciSession, readProcessRecord, type ProcessRecord } from './handles.ts'
 import { OciPaths } from './paths.ts'
-import { probeRuntime, type ProbedRuntime, type RuntimeCommand } from './probe.ts'
+import { probeRuntime, type ProbedRuntime, type RuntimeCall, type RuntimeCommand } from './probe.ts'
 import { endContainer, endSession, removeTree } from './removal.ts'
 
 /** What one OCI runtime does its own way. */
@@ -32,7 +33,7 @@ export interface OciRuntime {
   /** The runtime's message in what it wrote to stderr. */
   message(stderr: string): string
   /** How else it can be called where it refuses to run when called plainly; undefined when there is no other way. */
-  otherWay?(path: string): RuntimeCommand | undefined
+  otherWay?(path: string): RuntimeCall | undefined
   /** Lets a created process go on. */
   release(container: CreatedContainer): Promise<void>
 }
@@ -60,7 +61,7 @@ export class OciRuntimeDriver implements ExecDriver {
   readonly #paths: OciPaths
   readonly #exits: ExitDirectory
   readonly #containers = new Map<string, OciContainer>()
-  #probed: ProbedRuntime = { path: '', command: [''], version: '', conmon: '' }
+  #probed: ProbedRuntime = { path: '', call: () => [''], version: '', conmon: '' }
   #shimCheck: NodeJS.Timeout | undefined
 
   constructor(manifest: DriverManifest, runtime: OciRuntime, context: DriverContext) {
@@ -90,7 +91,7 @@ export class OciRuntimeDriver implements ExecDriver {
     writeFileSync(join(dir, 'config.json'), spec.config, { mode: 0o600 })
     try {
       const started = await startShim({
-        ...this.#shim(spec.id, dir, this.#paths.exits),
+        ...this.#shim(spec.id, dir, this.#paths.exits, configuredGroup(spec.config)),
         logArgs: spec.logArgs,
         terminal: spec.terminal,
         stdin: spec.stdin,
@@ -128,7 +129,7 @@ export class OciRuntimeDriver implements ExecDriver {
     try {
       const started = await startShim(
         {
-          ...this.#shim(spec.container.id, dir, dir),
+          ...this.#shim(spec.container.id, dir, dir, joinedV2Group(spec.container.pid)),
           logArgs: ['-l', 'none'],
           terminal: spec.terminal,
           stdin: spec.stdin,
@@ -159,7 +160,7 @@ export class OciRuntimeDriver implements ExecDriver {
         id,
         dir: this.#paths.bundle(id),
         exited: () => this.#exits.wait(id),
-        command: this.#probed.command,
+        command: this.#probed.call(''),
         runtimeRoot: this.#paths.state,
       })
     }
@@ -202,8 +203,9 @@ export class OciRuntimeDriver implements ExecDriver {
     id: string,
     dir: string,
     exitDir: string,
+    group: string,
   ): Pick<ShimOptions, 'conmon' | 'runtime' | 'runtimeArgs' | 'id' | 'dir' | 'exitDir'> {
-    const [runtime, ...args] = this.#probed.command
+    const [runtime, ...args] = this.#probed.call(group)
     return {
       conmon: this.#probed.conmon,
       runtime,
@@ -217,7 +219,7 @@ export class OciRuntimeDriver implements ExecDriver {
   #container(id: string, record: ProcessRecord): OciContainer {
     this.#shimCheck ??= setInterval(() => this.#checkShims(), SHIM_CHECK_MS).unref()
     const exited = this.#exits.wait(id)
-    const created = { id, command: this.#probed.command, runtimeRoot: this.#paths.state, exited }
+    const created = { id, command: this.#probed.call(''), runtimeRoot: this.#paths.state, exited }
     return new OciContainer(id, record, this.#paths, exited, () => this.#own.release(created))
   }
 

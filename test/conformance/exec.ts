@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
@@ -17,6 +17,7 @@ import {
   type StdioConnection,
 } from '../../shared/drivers/index.ts'
 import { isKind } from '../../shared/errors/index.ts'
+import { configuredGroup, joinedV2Group } from '../../shared/oci/groups.ts'
 
 interface Outcome {
   stdout: string
@@ -209,6 +210,23 @@ export function execConformance(name: string, folder: string): void {
         await new Promise((resolve) => setTimeout(resolve, 50))
         await stdio.write(Buffer.from('\n'))
         assert.match((await drain(stdio)).stdout, /33 101/)
+      })
+
+      test('is, with its sessions, a member of its group in the v2 hierarchy', async () => {
+        const wanted = spec(['sleep', '1000'])
+        const group = configuredGroup(wanted.config)
+        const v2 = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'].find((dir) => existsSync(join(dir, 'cgroup.procs')))
+        if (v2 === undefined) return
+        // The cgroup service makes it before a container is created.
+        mkdirSync(join(v2, group), { recursive: true })
+        const handle = await driver.create(wanted)
+        await handle.start()
+        const process = { ...bundles.session(processSpec(['sleep', '1000']), rootfs, 'box') }
+        const session = { id: newId(), container: handle, process, terminal: false, stdin: false, attach: false }
+        const { id, pid } = await driver.exec(session)
+        for (const member of [handle.pid, pid]) assert.equal(joinedV2Group(member), group)
+        await driver.remove(handle.id)
+        await driver.removeSession(id)
       })
 
       for (const [what, args, code] of [
