@@ -171,16 +171,22 @@ export class Recovery {
     context.firewall.sync({ networks, ports })
   }
 
-  /** Files and names of what lives, routes of what was made again. */
+  /**
+   * Files and names of what lives, routes of what was made again. Nobody is answered before the names of all are known: of one that is
+   * not yet known somebody would be told for good that it does not exist.
+   */
   async #adopt(renewed: ReadonlySet<string>): Promise<void> {
-    for (const sandbox of this.#p.context.records.sandboxes()) {
-      if (sandbox.mode === 'container') continue
+    const all = this.#p.context.records
+      .sandboxes()
+      .filter((s) => s.mode !== 'container')
+      .map((sandbox) => ({ sandbox, placed: this.#p.endpoints.of(sandbox.id) }))
+    for (const { sandbox, placed } of all) this.#p.resolver.know(sandbox, placed)
+    for (const { sandbox, placed } of all) {
       await this.#attempt(`sandbox ${sandbox.id}`, async () => {
-        const placed = this.#p.endpoints.of(sandbox.id)
         const netns = sandbox.mode === 'host' ? null : this.#p.files.netns(sandbox.id)
         if (netns !== null && renewed.has(sandbox.id)) applyDefaultRoutes(netns, [], placed)
         this.#p.nameFiles.adopt(sandbox, placed)
-        await this.#p.resolver.attach(sandbox, placed, netns)
+        await this.#p.resolver.serve(sandbox, placed, netns)
       })
     }
   }

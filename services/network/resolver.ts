@@ -25,9 +25,18 @@ export class Resolver {
 
   /** After a sandbox was made, or its endpoints changed. */
   async attach(sandbox: SandboxRecord, endpoints: readonly Placed[], netns: string | null): Promise<void> {
-    const served = endpoints.filter(this.#usesDns)
-    if (sandbox.phase === 'ready') this.#names.set(sandbox, served)
-    if (netns !== null && served.length > 0) await this.#server.attach(sandbox.id, netns)
+    this.know(sandbox, endpoints)
+    await this.serve(sandbox, endpoints, netns)
+  }
+
+  /** Takes its names up, without answering its questions yet. */
+  know(sandbox: SandboxRecord, endpoints: readonly Placed[]): void {
+    this.#names.set(sandbox, endpoints.filter(this.#usesDns), endpoints)
+  }
+
+  /** Answers its questions from now on, if it is on a network with names. */
+  async serve(sandbox: SandboxRecord, endpoints: readonly Placed[], netns: string | null): Promise<void> {
+    if (netns !== null && endpoints.some(this.#usesDns)) await this.#server.attach(sandbox.id, netns)
     else this.#server.detach(sandbox.id)
   }
 

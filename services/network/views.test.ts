@@ -121,21 +121,73 @@ void describe('names', () => {
     assert.equal(names.reverse(db.id, '10.0.0.2'), undefined)
   })
 
-  void it('a link is a name that only its owner knows', () => {
+  void it('who is found no more still sees the others: its sandbox may be in use', () => {
     const names = new Names()
-    names.set(db, [placed(red, db, '10.0.0.3')])
     names.set(web, [placed(red, web, '10.0.0.2', { links: [{ id: '', name: 'db', alias: 'store' }] })])
+    names.set(db, [placed(red, db, '10.0.0.3')])
+    const seen = (): unknown[] => [
+      names.lookup(web.id, 'db')?.v4,
+      names.lookup(web.id, 'store')?.v4,
+      names.reverse(web.id, '10.0.0.3'),
+      names.lookup(db.id, 'web'),
+      names.reverse(db.id, '10.0.0.2'),
+    ]
+    names.forget(web.id)
+    const gone = [['10.0.0.3'], ['10.0.0.3'], 'db.red', undefined, undefined]
+    assert.deepEqual(seen(), gone)
+    // As after a restart of the service.
+    names.set({ ...web, phase: 'released' }, [
+      placed(red, web, '10.0.0.2', { links: [{ id: '', name: 'db', alias: 'store' }] }),
+    ])
+    assert.deepEqual(seen(), gone)
+    names.drop(web.id)
+    assert.equal(names.lookup(web.id, 'db'), undefined)
+  })
+
+  void it('one who leaves takes nothing of the others with it', () => {
+    const names = new Names()
+    const twin = sandbox('twin')
+    names.set(web, [placed(red, web, '10.0.0.2', { aliases: ['app'] })])
+    names.set(twin, [placed(red, twin, '10.0.0.3', { aliases: ['APP', 'app'] })])
+    names.set(db, [placed(red, db, '10.0.0.4')])
+    names.forget(web.id)
+    assert.deepEqual(names.lookup(db.id, 'app')?.v4, ['10.0.0.3'])
+    // Its address is another's by now.
+    names.set(web, [placed(red, web, '10.0.0.2')])
+    names.set(twin, [placed(red, twin, '10.0.0.2')])
+    names.forget(web.id)
+    assert.equal(names.reverse(db.id, '10.0.0.2'), 'twin.red')
+  })
+
+  void it('a link is a name that only its owner knows, of whoever has the target’s name when it is asked for', () => {
+    const names = new Names()
+    names.set(web, [placed(red, web, '10.0.0.2', { links: [{ id: '', name: 'db', alias: 'store' }] })])
+    assert.equal(names.lookup(web.id, 'store'), undefined)
+    names.set(db, [placed(red, db, '10.0.0.3')])
     assert.deepEqual(names.lookup(web.id, 'store')?.v4, ['10.0.0.3'])
     assert.equal(names.lookup(db.id, 'store'), undefined)
+    names.drop(db.id)
+    assert.equal(names.lookup(web.id, 'store'), undefined)
+    const again = { ...sandbox('db'), id: 'another' }
+    names.set(again, [placed(red, again, '10.0.0.9')])
+    assert.deepEqual(names.lookup(web.id, 'store')?.v4, ['10.0.0.9'])
+    // Taken from the network with its endpoint.
+    names.set(web, [placed(blue, web, '10.1.0.2')])
+    assert.equal(names.lookup(web.id, 'store'), undefined)
   })
 
   void it('servers for other names: --dns, or none on internal networks', () => {
     const names = new Names()
+    const inner = network('in', { internal: true })
     names.set(sandbox('a', { dns: ['1.1.1.1'] }), [placed(red, sandbox('a'), '10.0.0.2')])
     assert.deepEqual(names.forwarders(sandbox('a').id), ['1.1.1.1'])
-    names.set(web, [placed(network('in', { internal: true }), web, '10.0.0.2')])
+    names.set(web, [placed(inner, web, '10.0.0.2')])
     assert.deepEqual(names.forwarders(web.id), [])
     names.set(web, [placed(red, web, '10.0.0.2')])
+    assert.equal(names.forwarders(web.id), undefined)
+    // The default bridge has no names, but leads out.
+    const inside = placed(inner, web, '10.1.0.2')
+    names.set(web, [inside], [placed(network('bridge'), web, '10.0.0.2'), inside])
     assert.equal(names.forwarders(web.id), undefined)
   })
 })

@@ -1,12 +1,14 @@
-import { createSocket } from 'node:dgram'
 import { randomInt } from 'node:crypto'
-import { connect, isIPv6 } from 'node:net'
-import { Deframer, frame } from './frames.ts'
-import { idOf, isReplyTo, RCODE, rcodeOf, withId } from './messages.ts'
+import type { Client, Upstream } from './client.ts'
+import { idOf, makeRefusal, RCODE, rcodeOf, withId } from './messages.ts'
+import { askTcp, askUdp, type Destination } from './upstream.ts'
 
 const PORT = 53
-/** As many questions under way as Docker's resolver allows. */
-const MAX_UNDERWAY = 1024
+/**
+ * Questions under way for one sandbox. Docker's resolver, one for each sandbox too, allows 1,024; but here all sandboxes draw on the
+ * open files of one process, one for each question. A hundred answered within 50 ms are 2,000 a second.
+ */
+const MAX_UNDERWAY = 100
 /** A client asks again after five seconds (resolv.conf(5)); by then all servers should have been tried. */
 const DEADLINE_MS = 4500
 /** How long a server that did not answer is asked last. */
@@ -18,8 +20,8 @@ export type Transport = 'udp' | 'tcp'
 export class Forwarder {
   readonly #port: number
   readonly #deadline: number
+  /** The host's servers that did not answer, and until when they are asked last. */
   readonly #silent = new Map<string, number>()
-  #underway = 0
 
   constructor(options: { port?: number; deadlineMs?: number } = {}) {
     this.#port = options.port ?? PORT
@@ -29,90 +31,51 @@ export class Forwarder {
   /**
    * The reply of the first server that gives a useful one, over the transport that the client used (a truncated reply goes to
    * the client, who then comes by TCP); when all only refuse or fail, the last such reply; undefined when none answers in time.
+   * A client that has too many questions under way is refused: then it is the only one that has to wait.
    */
   async ask(
+    client: Client,
     query: Buffer,
-    servers: readonly string[],
+    { servers, inside }: Upstream,
     transport: Transport,
     deadlineMs = DEADLINE_MS,
   ): Promise<Buffer | undefined> {
-    if (this.#underway >= MAX_UNDERWAY) return undefined
-    this.#underway++
+    if (client.underway >= MAX_UNDERWAY) return makeRefusal(query)
+    client.underway++
     try {
+      const silent = inside ? client.silent : this.#silent
       const patience = Math.floor(Math.min(deadlineMs, this.#deadline) / Math.max(1, servers.length))
       let last: Buffer | undefined
-      for (const server of this.#inOrder(servers)) {
-        const reply = await this.#askOne(query, server, transport, patience)
+      for (const server of inOrder(servers, silent)) {
+        const to = { server, port: this.#port, ...(inside ? { netns: client.netns } : {}) }
+        const reply = await askOne(query, to, transport, patience)
+        if (reply) silent.delete(server)
+        else silent.set(server, Date.now() + AVOID_MS)
         if (!reply) continue
         last = reply
         if (rcodeOf(reply) !== RCODE.serverFailure && rcodeOf(reply) !== RCODE.refused) break
       }
       return last
     } finally {
-      this.#underway--
+      client.underway--
     }
-  }
-
-  #inOrder(servers: readonly string[]): string[] {
-    const now = Date.now()
-    const silent = (server: string): boolean => (this.#silent.get(server) ?? 0) > now
-    return [...servers.filter((server) => !silent(server)), ...servers.filter(silent)]
-  }
-
-  async #askOne(query: Buffer, server: string, transport: Transport, patience: number): Promise<Buffer | undefined> {
-    // A fresh port and id for each question: a stranger's forged reply must guess both.
-    const id = randomInt(0x10000)
-    const question = withId(query, id)
-    const ask = transport === 'udp' ? askUdp : askTcp
-    const reply = await ask(question, server, this.#port, patience)
-    if (reply) this.#silent.delete(server)
-    else this.#silent.set(server, Date.now() + AVOID_MS)
-    return reply && withId(reply, idOf(query))
   }
 }
 
-/** A reply over UDP, or undefined when there is none in time. */
-function askUdp(question: Buffer, server: string, port: number, patience: number): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    const socket = createSocket(isIPv6(server.split('%')[0] ?? '') ? 'udp6' : 'udp4')
-    const finish = (reply?: Buffer): void => {
-      clearTimeout(timer)
-      socket.removeAllListeners().on('error', () => undefined)
-      socket.close()
-      resolve(reply)
-    }
-    const timer = setTimeout(finish, patience)
-    socket.on('error', () => finish())
-    socket.on('message', (reply) => {
-      if (isReplyTo(reply, question, idOf(question))) finish(reply)
-    })
-    // Connected, so that only this server is heard, and a refusal (ICMP) is an error at once.
-    // Without a route to it, the callback gets an error (which @types/node does not know).
-    socket.connect(port, server, (...failure: unknown[]) => {
-      if (failure[0] === undefined || failure[0] === null) socket.send(question)
-      else finish()
-    })
-  })
+function inOrder(servers: readonly string[], silentUntil: ReadonlyMap<string, number>): string[] {
+  const now = Date.now()
+  const silent = (server: string): boolean => (silentUntil.get(server) ?? 0) > now
+  return [...servers.filter((server) => !silent(server)), ...servers.filter(silent)]
 }
 
-/** A reply over TCP, or undefined when there is none in time. */
-function askTcp(question: Buffer, server: string, port: number, patience: number): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(port, server)
-    const frames = new Deframer()
-    const finish = (reply?: Buffer): void => {
-      clearTimeout(timer)
-      socket.removeAllListeners().on('error', () => undefined)
-      socket.destroy()
-      resolve(reply)
-    }
-    const timer = setTimeout(finish, patience)
-    socket.on('error', () => finish())
-    socket.on('close', () => finish())
-    socket.on('connect', () => socket.write(frame(question)))
-    socket.on('data', (piece) => {
-      const reply = frames.push(piece).find((message) => isReplyTo(message, question, idOf(question)))
-      if (reply) finish(reply)
-    })
-  })
+async function askOne(
+  query: Buffer,
+  to: Destination,
+  transport: Transport,
+  patience: number,
+): Promise<Buffer | undefined> {
+  // A fresh port and id for each question: a stranger's forged reply must guess both.
+  const question = withId(query, randomInt(0x10000))
+  const reply = await (transport === 'udp' ? askUdp : askTcp)(question, to, patience)
+  return reply && withId(reply, idOf(query))
 }

@@ -53,7 +53,7 @@ export function parseQuery(message: Buffer): Parsed {
   return { query: { packet, question, name: question.name.toLowerCase(), edns } }
 }
 
-/** Header only: for queries that are not understood. */
+/** Header only: for queries that are not understood, or not dealt with. */
 function bareReply(message: Buffer, rcode: Rcode): Buffer {
   const reply = Buffer.alloc(HEADER)
   message.copy(reply, 0, 0, 4)
@@ -61,6 +61,9 @@ function bareReply(message: Buffer, rcode: Rcode): Buffer {
   reply[3] = 0x80 | rcode
   return reply
 }
+
+/** The reply to a query that nobody is asked about. */
+export const makeRefusal = (query: Buffer): Buffer => bareReply(query, RCODE.refused)
 
 /** A reply to a query; over UDP it is cut to what the client can take, and says so. */
 export function makeReply(query: Query, rcode: Rcode, answers: readonly Answer[], transport: 'udp' | 'tcp'): Buffer {

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import dnsPacket, { type DecodedPacket, type RecordType } from 'dns-packet'
+import { Client, type Upstream } from './client.ts'
 import { Forwarder } from './forwarder.ts'
 import { Deframer, frame } from './frames.ts'
 import { RCODE, rcodeOf } from './messages.ts'
@@ -11,14 +12,17 @@ import type { NameSource } from './types.ts'
 
 const NAMES: Record<string, { v4: string[]; v6: string[] }> = {
   web: { v4: ['10.0.0.2', '10.0.0.3', '10.0.0.4'], v6: [] },
+  twins: { v4: ['10.0.0.6', '10.0.0.7'], v6: ['fd00::6', 'fd00::7'] },
   both: { v4: ['10.0.0.5'], v6: ['fd00::5'] },
 }
+const client = (sandbox = 's'): Client => new Client(sandbox, '/no/such/namespace')
 const names: NameSource = {
   lookup: (sandbox, name) => (sandbox === 's' ? NAMES[name] : undefined),
   reverse: (sandbox, address) => (sandbox === 's' && address === '10.0.0.2' ? 'web.net' : undefined),
   forwarders: (sandbox) => (sandbox === 'internal' ? [] : undefined),
 }
 
+const usual = (...servers: string[]): Upstream => ({ servers, inside: false })
 const ask = (name: string, type: RecordType = 'A'): Buffer =>
   dnsPacket.encode({ type: 'query', id: 7, flags: dnsPacket.RECURSION_DESIRED, questions: [{ type, name }] })
 const data = (packet: DecodedPacket): unknown[] => packet.answers?.map((a) => ('data' in a ? a.data : undefined)) ?? []
@@ -27,7 +31,7 @@ const data = (packet: DecodedPacket): unknown[] => packet.answers?.map((a) => ('
 function resolver(servers: string[] = [], port = 9) {
   const made = new Resolver({ names, forwarder: new Forwarder({ port, deadlineMs: 600 }), servers: () => servers })
   return async (name: string, type?: RecordType, sandbox = 's', transport: 'udp' | 'tcp' = 'udp') => {
-    const reply = await made.resolve(sandbox, ask(name, type), transport)
+    const reply = await made.resolve(client(sandbox), ask(name, type), transport)
     assert.ok(reply)
     return dnsPacket.decode(reply)
   }
@@ -49,15 +53,21 @@ describe('own names', () => {
     }
   })
 
-  test('a shared name gives its addresses in turn', async () => {
+  test('a shared name begins with any of its addresses, whatever else is asked between', async () => {
     const query = resolver()
     const firsts = new Set<unknown>()
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 100; i++) {
       const got = data(await query('web'))
       assert.deepEqual(got.toSorted(), NAMES['web']?.v4)
       firsts.add(got[0])
+      // As a client does that wants both families, and with as many addresses as make a common counter always even.
+      for (const type of ['AAAA', 'A'] as const) await query('twins', type)
     }
     assert.equal(firsts.size, 3)
+    const first = new Set<unknown>()
+    for (let i = 0; i < 100; i++)
+      for (const type of ['A', 'AAAA'] as const) first.add(data(await query('twins', type))[0])
+    assert.equal(first.size, 4)
   })
 
   test('reverse', async () => {
@@ -162,6 +172,35 @@ describe('other names', () => {
     assert.deepEqual(data(await resolver(['127.0.0.7', '127.0.0.2'], port)('g.example')), ['192.0.2.2'])
   })
 
+  test('one who asks too much is refused, and is the only one', async () => {
+    const forwarder = new Forwarder({ port, deadlineMs: 400 })
+    const made = new Resolver({ names, forwarder, servers: () => ['127.0.0.4'] })
+    const [flooding, quiet] = [client('flooding'), client('quiet')]
+    const flood = Array.from({ length: 100 }, async () => made.resolve(flooding, ask('x.example'), 'udp'))
+    // Not even of a name without dots it is said that there is none.
+    for (const name of ['x.example', 'x']) {
+      const refused = await made.resolve(flooding, ask(name), 'udp')
+      assert.equal(refused && rcodeOf(refused), RCODE.refused)
+      assert.equal(refused?.readUInt16BE(0), 7)
+    }
+    const served = new Resolver({ names, forwarder, servers: () => ['127.0.0.2'] }).resolve(
+      quiet,
+      ask('y.example'),
+      'udp',
+    )
+    const reply = await served
+    assert.deepEqual(reply && data(dnsPacket.decode(reply)), ['192.0.2.2'])
+    await Promise.all(flood)
+    assert.equal(flooding.underway, 0)
+  })
+
+  test('a namespace that is gone is no answer', async () => {
+    for (const transport of ['udp', 'tcp'] as const) {
+      const upstream = { servers: ['127.0.0.2'], inside: true }
+      assert.equal(await new Forwarder({ port }).ask(client(), ask('x.example'), upstream, transport), undefined)
+    }
+  })
+
   test('what the client asks for beside the question gets through', async () => {
     const upstream = createSocket('udp4')
     const seen = new Promise<Buffer>((resolve) => upstream.once('message', resolve))
@@ -184,7 +223,7 @@ describe('other names', () => {
         },
       ],
     })
-    void new Forwarder({ port, deadlineMs: 600 }).ask(question, ['127.0.0.8'], 'udp')
+    void new Forwarder({ port, deadlineMs: 600 }).ask(client(), question, usual('127.0.0.8'), 'udp')
     assert.deepEqual((await seen).subarray(2), question.subarray(2))
     upstream.close()
   })
@@ -192,7 +231,7 @@ describe('other names', () => {
 
 test('a message that is no query gets the reply that it deserves', async () => {
   const made = new Resolver({ names, forwarder: new Forwarder(), servers: () => [] })
-  assert.equal(await made.resolve('s', Buffer.from('x'), 'udp'), undefined)
-  const cut = await made.resolve('s', ask('web').subarray(0, 15), 'udp')
+  assert.equal(await made.resolve(client(), Buffer.from('x'), 'udp'), undefined)
+  const cut = await made.resolve(client(), ask('web').subarray(0, 15), 'udp')
   assert.equal(cut && rcodeOf(cut), RCODE.formatError)
 })

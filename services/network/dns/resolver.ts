@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto'
+import type { Client } from './client.ts'
 import { addressRecord, makeReply, parseQuery, pointerRecord, RCODE, reverseAddress, type Query } from './messages.ts'
 import type { Forwarder, Transport } from './forwarder.ts'
 import type { NameSource } from './types.ts'
@@ -10,8 +12,6 @@ export class Resolver {
   readonly #names: NameSource
   readonly #forwarder: Forwarder
   readonly #servers: () => readonly string[]
-  /** Shared names give their addresses in turn. */
-  #turn = 0
 
   constructor(options: { names: NameSource; forwarder: Forwarder; servers: () => readonly string[] }) {
     this.#names = options.names
@@ -23,12 +23,12 @@ export class Resolver {
    * The reply to a message from a sandbox: at once when the answer is known here, else a promise; undefined when it is not to be
    * answered.
    */
-  resolve(sandboxId: string, message: Buffer, transport: Transport): Buffer | undefined | Promise<Buffer> {
+  resolve(client: Client, message: Buffer, transport: Transport): Buffer | undefined | Promise<Buffer> {
     const parsed = parseQuery(message)
     if (!parsed) return undefined
     if ('reply' in parsed) return parsed.reply
     const { query } = parsed
-    return this.#answer(sandboxId, query, transport) ?? this.#forward(sandboxId, query, message, transport)
+    return this.#answer(client.sandbox, query, transport) ?? this.#forward(client, query, message, transport)
   }
 
   #answer(sandboxId: string, query: Query, transport: Transport): Buffer | undefined {
@@ -47,26 +47,30 @@ export class Resolver {
     const v4 = type === 'A' || type === 'ANY' ? found.v4 : []
     const v6 = type === 'AAAA' || type === 'ANY' ? found.v6 : []
     const records = [
-      ...this.#rotate(v4).map((address) => addressRecord('A', question.name, address)),
-      ...this.#rotate(v6).map((address) => addressRecord('AAAA', question.name, address)),
+      ...rotated(v4).map((address) => addressRecord('A', question.name, address)),
+      ...rotated(v6).map((address) => addressRecord('AAAA', question.name, address)),
     ]
     return makeReply(query, RCODE.noError, records, transport)
   }
 
-  #rotate(addresses: readonly string[]): readonly string[] {
-    if (addresses.length < 2) return addresses
-    this.#turn = (this.#turn + 1) >>> 0
-    const start = this.#turn % addresses.length
-    return [...addresses.slice(start), ...addresses.slice(0, start)]
-  }
-
-  async #forward(sandboxId: string, query: Query, message: Buffer, transport: Transport): Promise<Buffer> {
-    const servers = this.#names.forwarders(sandboxId) ?? this.#servers()
+  async #forward(client: Client, query: Query, message: Buffer, transport: Transport): Promise<Buffer> {
+    const own = this.#names.forwarders(client.sandbox)
+    const upstream = { servers: own ?? this.#servers(), inside: own !== undefined }
     // A name without dots was most likely meant to be a container's: not worth a long wait, and when nobody knows better there is
     // no such name.
     const short = !query.name.includes('.')
     const patience = short ? SHORT_NAME_MS : undefined
-    const reply = servers.length === 0 ? undefined : await this.#forwarder.ask(message, servers, transport, patience)
+    const reply =
+      upstream.servers.length === 0
+        ? undefined
+        : await this.#forwarder.ask(client, message, upstream, transport, patience)
     return reply ?? makeReply(query, short ? RCODE.nameError : RCODE.serverFailure, [], transport)
   }
+}
+
+/** The addresses of a shared name, beginning with any of them: clients take the first. */
+function rotated(addresses: readonly string[]): readonly string[] {
+  if (addresses.length < 2) return addresses
+  const start = randomInt(addresses.length)
+  return [...addresses.slice(start), ...addresses.slice(0, start)]
 }

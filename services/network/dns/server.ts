@@ -2,6 +2,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '../../../shared/log/index.ts'
+import { Client } from './client.ts'
 import { Forwarder } from './forwarder.ts'
 import { Deframer, frame } from './frames.ts'
 import { Resolver } from './resolver.ts'
@@ -13,6 +14,7 @@ const TCP_IDLE_MS = 10_000
 const TCP_CONNECTIONS = 64
 
 interface Seat {
+  readonly client: Client
   readonly udp: UdpSocket
   readonly tcp: Server
   readonly connections: Set<Socket>
@@ -38,13 +40,14 @@ export class DnsServer {
     if (this.#seats.has(sandboxId)) return
     const fds = openSandboxSockets(netns)
     const seat: Seat = {
+      client: new Client(sandboxId, netns),
       udp: createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) }),
       tcp: createServer(),
       connections: new Set(),
     }
     this.#seats.set(sandboxId, seat)
-    this.#serveUdp(sandboxId, seat.udp)
-    this.#serveTcp(sandboxId, seat)
+    this.#serveUdp(seat)
+    this.#serveTcp(seat)
     const listening = Promise.all([once(seat.udp, 'listening'), once(seat.tcp, 'listening')])
     seat.udp.bind({ fd: fds.udp })
     seat.tcp.listen({ fd: fds.tcp })
@@ -70,20 +73,20 @@ export class DnsServer {
     for (const sandboxId of [...this.#seats.keys()]) this.detach(sandboxId)
   }
 
-  #serveUdp(sandboxId: string, socket: UdpSocket): void {
-    const trouble = (error: Error): void => this.#log.warn({ sandbox: sandboxId, error }, 'DNS socket')
+  #serveUdp({ client, udp: socket }: Seat): void {
+    const trouble = (error: Error): void => this.#log.warn({ sandbox: client.sandbox, error }, 'DNS socket')
     socket.on('error', trouble)
     socket.on('message', (message, { address, port }) => {
-      this.#reply(sandboxId, message, 'udp', (reply) => {
+      this.#reply(client, message, 'udp', (reply) => {
         // Meanwhile the sandbox may be gone; who did not get a reply asks again.
-        if (this.#seats.get(sandboxId)?.udp === socket) socket.send(reply, port, address, () => undefined)
+        if (this.#seats.get(client.sandbox)?.udp === socket) socket.send(reply, port, address, () => undefined)
       })
     })
   }
 
-  #serveTcp(sandboxId: string, { tcp, connections }: Seat): void {
+  #serveTcp({ client, tcp, connections }: Seat): void {
     tcp.maxConnections = TCP_CONNECTIONS
-    tcp.on('error', (error) => this.#log.warn({ sandbox: sandboxId, error }, 'DNS listener'))
+    tcp.on('error', (error) => this.#log.warn({ sandbox: client.sandbox, error }, 'DNS listener'))
     tcp.on('connection', (connection) => {
       connections.add(connection)
       const frames = new Deframer()
@@ -92,7 +95,7 @@ export class DnsServer {
       connection.on('close', () => connections.delete(connection))
       connection.on('data', (piece) => {
         for (const message of frames.push(piece)) {
-          this.#reply(sandboxId, message, 'tcp', (reply) => {
+          this.#reply(client, message, 'tcp', (reply) => {
             if (connection.writable) connection.write(frame(reply))
           })
         }
@@ -100,17 +103,17 @@ export class DnsServer {
     })
   }
 
-  #reply(sandboxId: string, message: Buffer, transport: 'udp' | 'tcp', send: (reply: Buffer) => void): void {
+  #reply(client: Client, message: Buffer, transport: 'udp' | 'tcp', send: (reply: Buffer) => void): void {
     try {
-      const reply = this.#resolver.resolve(sandboxId, message, transport)
-      if (reply instanceof Promise) reply.then(send).catch((error: unknown) => this.#trouble(sandboxId, error))
+      const reply = this.#resolver.resolve(client, message, transport)
+      if (reply instanceof Promise) reply.then(send).catch((error: unknown) => this.#trouble(client, error))
       else if (reply) send(reply)
     } catch (error) {
-      this.#trouble(sandboxId, error)
+      this.#trouble(client, error)
     }
   }
 
-  #trouble(sandboxId: string, error: unknown): void {
-    this.#log.warn({ sandbox: sandboxId, error }, 'a DNS question could not be answered')
+  #trouble(client: Client, error: unknown): void {
+    this.#log.warn({ sandbox: client.sandbox, error }, 'a DNS question could not be answered')
   }
 }

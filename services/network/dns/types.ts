@@ -13,6 +13,9 @@ export interface NameSource {
   lookup(sandboxId: string, name: string): NameAnswer | undefined
   /** The name to answer for an address (`web.mynet`), when it is a container's on a network of that sandbox. */
   reverse(sandboxId: string, address: string): string | undefined
-  /** Servers for all other names of this sandbox (`docker run --dns`); undefined: the default ones; empty: none (internal networks). */
+  /**
+   * Servers for all other names of this sandbox (`docker run --dns`), asked from within it; undefined: the default ones, asked from
+   * the host; empty: none (internal networks).
+   */
   forwarders(sandboxId: string): readonly string[] | undefined
 }
