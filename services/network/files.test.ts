@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type HostsContent, hostsText, refreshHosts } from './hosts-file.ts'
+import { isKind } from '../../shared/errors/index.ts'
+import { changingLines, type HostsContent, hostsText, refreshHosts } from './hosts-file.ts'
 import { forwardersFrom, parseResolvConf, resolvConfText } from './resolv-conf.ts'
+import { dnsServers } from './sandbox-files.ts'
 
 const content = (more: Partial<HostsContent> = {}): HostsContent => ({
   own: ['10.0.0.2'],
@@ -38,26 +40,32 @@ void describe('/etc/hosts', () => {
     assert.match(text, /^127\.0\.0\.1\tlocalhost\n::1\tlocalhost/)
   })
 
-  void it('host-gateway without a default bridge is left out', () => {
-    assert.doesNotMatch(hostsText(content({ hostGateway: undefined, extraHosts: ['gw:host-gateway'] })), /gw/)
+  void it('host-gateway without a default bridge is refused', () => {
+    assert.throws(
+      () => hostsText(content({ hostGateway: undefined, extraHosts: ['gw:host-gateway'] })),
+      (e) => isKind(e, 'invalid') && /host-gateway.*--add-host gw:<address>/.test(e.message),
+    )
   })
 
-  void it('is refreshed line by line: what the container wrote stays', () => {
-    const before = content({ links: [{ address: '10.0.0.3', names: ['db'] }] })
-    const written = `${hostsText(before)}1.2.3.4\tmine\n`
+  void it('is refreshed line by line: what the container and --add-host wrote stays', () => {
+    const before = content({ extraHosts: ['me:9.9.9.9'], links: [{ address: '10.0.0.3', names: ['db'] }] })
+    const written = `${hostsText(before)}1.2.3.4\tmine\n\n# end\n5.6.7.8\tme\n`
     const now = content({ own: ['10.0.0.2', '10.1.0.2'], links: [{ address: '', names: ['db'] }] })
-    const text = refreshHosts(written, now)
-    assert.match(text, /^1\.2\.3\.4\tmine$/m)
+    const text = refreshHosts(written, changingLines(before), changingLines(now))
+    assert.match(text, /^1\.2\.3\.4\tmine\n\n# end$/m)
     assert.doesNotMatch(text, /\tdb$/m)
     assert.deepEqual(
       text.split('\n').filter((line) => line.endsWith('\tme')),
-      ['10.0.0.2\tme', '10.1.0.2\tme'],
+      ['9.9.9.9\tme', '10.0.0.2\tme', '5.6.7.8\tme', '10.1.0.2\tme'],
     )
-    assert.equal(refreshHosts(text, now), text)
+    assert.equal(refreshHosts(text, changingLines(now), changingLines(now)), text)
+    // As when the service died while it wrote: what it meant to write is taken for written, and is not there.
+    const both = [...changingLines(before), ...changingLines(now)]
+    assert.equal(refreshHosts(written, both, changingLines(now)), text)
   })
 
   void it('the last address goes with the last network', () => {
-    assert.doesNotMatch(refreshHosts(hostsText(content()), content({ own: [] })), /\tme$/m)
+    assert.doesNotMatch(refreshHosts(hostsText(content()), changingLines(content()), []), /\tme$/m)
   })
 })
 
@@ -70,22 +78,38 @@ void describe('/etc/resolv.conf', () => {
     assert.deepEqual(parseResolvConf('domain x\nsearch y z\n').search, ['y', 'z'])
   })
 
-  void it('on the default bridge it is the host’s, without servers on its loopback', () => {
-    assert.equal(resolvConfText(host, none, false), 'nameserver 9.9.9.9\nsearch a.org b.org\noptions edns0\n')
-    assert.deepEqual(forwardersFrom(parseResolvConf('nameserver 127.0.0.1\nnameserver ::1\n')), ['8.8.8.8', '8.8.4.4'])
+  void it('on the default bridge it is the host’s, without servers that the container cannot reach', () => {
+    assert.equal(resolvConfText(host, none, 'ipv4'), 'nameserver 9.9.9.9\nsearch a.org b.org\noptions edns0\n')
+    const on = (reach: 'ipv4' | 'dual', ...servers: string[]): string[] =>
+      forwardersFrom(parseResolvConf(servers.map((s) => `nameserver ${s}\n`).join('')), reach)
+    assert.deepEqual(on('ipv4', '127.0.0.1', '::1'), ['8.8.8.8', '8.8.4.4'])
+    assert.deepEqual(on('ipv4', '2001:db8::53', 'fe80::1%eth0', '9.9.9.9'), ['9.9.9.9'])
+    assert.deepEqual(on('dual', '2001:db8::53', 'fe80::1%eth0', '9.9.9.9'), ['2001:db8::53', '9.9.9.9'])
+    assert.deepEqual(on('ipv4', '2001:db8::53'), ['8.8.8.8', '8.8.4.4'])
+    assert.deepEqual(on('dual').slice(1, 3), ['8.8.4.4', '2001:4860:4860::8888'])
   })
 
   void it('--dns, --dns-search and --dns-option replace it', () => {
     const wishes = { dns: ['1.1.1.1'], dnsSearch: ['c.org'], dnsOptions: ['ndots:3'] }
-    assert.equal(resolvConfText(host, wishes, false), 'nameserver 1.1.1.1\nsearch c.org\noptions ndots:3\n')
-    assert.equal(resolvConfText(host, { ...none, dnsSearch: ['.'] }, false), 'nameserver 9.9.9.9\noptions edns0\n')
+    assert.equal(resolvConfText(host, wishes, 'ipv4'), 'nameserver 1.1.1.1\nsearch c.org\noptions ndots:3\n')
+    assert.equal(resolvConfText(host, { ...none, dnsSearch: ['.'] }, 'ipv4'), 'nameserver 9.9.9.9\noptions edns0\n')
+    assert.equal(
+      resolvConfText(host, { ...none, dnsSearch: ['.'] }, 'host'),
+      'nameserver 127.0.0.53\nnameserver 9.9.9.9\noptions edns0\n',
+    )
   })
 
   void it('on user-defined networks it is the embedded DNS', () => {
     assert.equal(
-      resolvConfText(host, { ...none, dns: ['1.1.1.1'] }, true),
+      resolvConfText(host, { ...none, dns: ['1.1.1.1'] }, 'embedded'),
       'nameserver 127.0.0.11\nsearch a.org b.org\noptions edns0 ndots:0\n',
     )
-    assert.match(resolvConfText(host, { ...none, dnsOptions: ['ndots:5'] }, true), /options ndots:5\n/)
+    assert.match(resolvConfText(host, { ...none, dnsOptions: ['ndots:5'] }, 'embedded'), /options ndots:5\n/)
+  })
+
+  void it('the embedded DNS asks public servers where the host names none', () => {
+    assert.deepEqual(dnsServers(undefined, () => '# nothing\n')(), ['8.8.8.8', '8.8.4.4'])
+    assert.deepEqual(dnsServers(undefined, () => 'nameserver 127.0.0.53\n')(), ['127.0.0.53'])
+    assert.deepEqual(dnsServers(['1.1.1.1'])(), ['1.1.1.1'])
   })
 })

@@ -1,3 +1,5 @@
+import { invalid } from '../../shared/errors/index.ts'
+
 const BASE = [
   '127.0.0.1\tlocalhost',
   '::1\tlocalhost ip6-localhost ip6-loopback',
@@ -20,46 +22,48 @@ export interface HostsContent {
   readonly links: readonly { readonly address: string; readonly names: readonly string[] }[]
 }
 
-interface Line {
-  readonly address: string
-  readonly names: string
-}
-
-const text = (lines: readonly Line[]): string => lines.map((l) => `${l.address}\t${l.names}\n`).join('')
-
-/** Lines that change while the container runs. */
-function changing(content: HostsContent): Line[] {
+/** Lines that change while the container runs: linked containers and its own names. */
+export function changingLines(content: HostsContent): string[] {
   const { hostname, domainname } = content
   const self = domainname === '' ? hostname : `${hostname}.${domainname} ${hostname}`
-  return [
+  const lines = [
     ...content.links.map(({ address, names }) => ({ address, names: names.join(' ') })),
     ...(hostname === '' ? [] : content.own.map((address) => ({ address, names: self }))),
-    // So that a name without an address is still known as ours, to be taken out.
-    ...(hostname === '' ? [] : [{ address: '', names: self }]),
   ]
+  return lines.filter((l) => l.address !== '').map((l) => `${l.address}\t${l.names}`)
 }
 
-/** `name:address` lines. A `host-gateway` without an address to stand for is left out. */
+/** `name:address` lines. @throws `invalid` when `host-gateway` stands for nothing. */
 export const extraHostsText = (content: Pick<HostsContent, 'extraHosts' | 'hostGateway'>): string =>
-  text(
-    content.extraHosts.flatMap((entry) => {
+  content.extraHosts
+    .map((entry) => {
       const at = entry.indexOf(':')
       const [names, value] = [entry.slice(0, at), entry.slice(at + 1)]
       const address = value === 'host-gateway' ? content.hostGateway : value
-      return address === undefined ? [] : [{ address, names }]
-    }),
-  )
+      if (address === undefined) {
+        throw invalid(
+          `unable to derive the IP value for host-gateway: there is no default bridge network; say --add-host ${names}:<address>`,
+        )
+      }
+      return `${address}\t${names}\n`
+    })
+    .join('')
 
 /** A new /etc/hosts. */
 export const hostsText = (content: HostsContent): string =>
   BASE.map((line) => `${line}\n`).join('') +
   extraHostsText(content) +
-  text(changing(content).filter((l) => l.address !== ''))
+  changingLines(content)
+    .map((line) => `${line}\n`)
+    .join('')
 
-/** An /etc/hosts that the container may have written to, with the lines that change as they are now. */
-export function refreshHosts(current: string, content: HostsContent): string {
-  const lines = changing(content)
-  const ours = new Set(lines.map((l) => l.names))
-  const kept = current.split('\n').filter((line) => line !== '' && !ours.has(line.split('\t')[1] ?? ''))
-  return kept.map((line) => `${line}\n`).join('') + text(lines.filter((l) => l.address !== ''))
+/** An /etc/hosts that the container may have written to, with the lines of ours that there were as they are `now`. */
+export function refreshHosts(current: string, before: readonly string[], now: readonly string[]): string {
+  const lines = current === '' ? [] : current.replace(/\n$/, '').split('\n')
+  for (const line of before) {
+    const at = lines.indexOf(line)
+    if (at !== -1 && !now.includes(line)) lines.splice(at, 1)
+  }
+  lines.push(...now.filter((line) => !lines.includes(line)))
+  return lines.map((line) => `${line}\n`).join('')
 }

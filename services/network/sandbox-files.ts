@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -12,10 +13,12 @@ import {
 import { join } from 'node:path'
 import type { Mount } from '../../shared/contracts/index.ts'
 import { isCode } from '../../shared/kernel/libc.ts'
-import { parseResolvConf, type ResolvConf } from './resolv-conf.ts'
+import { parseResolvConf, PUBLIC_DNS, type ResolvConf } from './resolv-conf.ts'
 
 const NAMES = ['hosts', 'resolv.conf', 'hostname'] as const
 export type FileName = (typeof NAMES)[number]
+/** Beside them, for the service alone: what it wrote into them. */
+const NOTE = 'written.json'
 
 /** The three files of each sandbox that are mounted over the image's, and the namespace's own. */
 export class SandboxFiles {
@@ -61,12 +64,19 @@ export class SandboxFiles {
   }
 
   read(sandboxId: string, name: FileName): string {
-    try {
-      return readFileSync(this.path(sandboxId, name), 'utf8')
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) return ''
-      throw error
-    }
+    return readOr(this.path(sandboxId, name))
+  }
+
+  /** A note about the files; empty when there is none. */
+  readNote(sandboxId: string): string {
+    return readOr(join(this.#dir, sandboxId, NOTE))
+  }
+
+  /** After a crash it is the former one, or this. */
+  writeNote(sandboxId: string, text: string): void {
+    const path = join(this.#dir, sandboxId, NOTE)
+    writeFileSync(`${path}.new`, text, { mode: 0o600 })
+    renameSync(`${path}.new`, path)
   }
 
   remove(sandboxId: string): void {
@@ -86,14 +96,15 @@ const HOST_RESOLV_CONF = '/etc/resolv.conf'
 /** Written by systemd-resolved: the real servers, where /etc/resolv.conf names only its own on loopback. */
 const RESOLVED_CONF = '/run/systemd/resolve/resolv.conf'
 
-/** The text of the host's resolv.conf, the one with real servers where systemd-resolved runs; empty when there is none. */
-export function hostResolvConfText(): string {
-  const text = readOr(HOST_RESOLV_CONF)
-  const { nameservers } = parseResolvConf(text)
-  return nameservers.length > 0 && nameservers.every((s) => s === '127.0.0.53') ? readOr(RESOLVED_CONF) || text : text
-}
+/** The text of the host's resolv.conf; empty when there is none. */
+export const hostResolvConfText = (): string => readOr(HOST_RESOLV_CONF)
 
-export const hostResolvConf = (): ResolvConf => parseResolvConf(hostResolvConfText())
+/** What the host's resolv.conf says, the one with real servers where systemd-resolved runs. */
+export function hostResolvConf(): ResolvConf {
+  const conf = parseResolvConf(hostResolvConfText())
+  const resolved = conf.nameservers.length > 0 && conf.nameservers.every((s) => s === '127.0.0.53')
+  return resolved ? parseResolvConf(readOr(RESOLVED_CONF) || hostResolvConfText()) : conf
+}
 
 export function readOr(path: string, otherwise = ''): string {
   try {
@@ -107,16 +118,20 @@ export function readOr(path: string, otherwise = ''): string {
 const SERVERS_KEPT_MS = 5000
 
 /**
- * The servers that the embedded DNS asks: the configured ones, or the host's, read again now and then. The host's own resolver on
- * loopback is as good as any: it is asked from the host.
+ * The servers that the embedded DNS asks: the configured ones, or the host's, read again now and then; public ones when the host names
+ * none. The host's own resolver on loopback is as good as any: it is asked from the host.
  */
-export function dnsServers(configured: readonly string[] | undefined): () => readonly string[] {
+export function dnsServers(
+  configured: readonly string[] | undefined,
+  read: () => string = hostResolvConfText,
+): () => readonly string[] {
   if (configured && configured.length > 0) return () => configured
   let known: { servers: readonly string[]; until: number } | undefined
   return () => {
     const now = Date.now()
     if (!known || known.until < now) {
-      known = { servers: parseResolvConf(readOr(HOST_RESOLV_CONF)).nameservers, until: now + SERVERS_KEPT_MS }
+      const { nameservers } = parseResolvConf(read())
+      known = { servers: nameservers.length > 0 ? nameservers : PUBLIC_DNS, until: now + SERVERS_KEPT_MS }
     }
     return known.servers
   }

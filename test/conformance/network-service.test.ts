@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { SandboxInfo } from '../../shared/contracts/index.ts'
 import { type ErrorKind, isKind } from '../../shared/errors/index.ts'
@@ -187,6 +187,52 @@ void describe('a sandbox on the default bridge', () => {
     assert.match(hosts(info), /^1\.2\.3\.4\tmine$/m, 'what the container wrote stays')
     assert.equal(statSync(info.hostsPath).ino, inode)
     for (const { id } of [target, linker, other]) await net.call('sandbox.delete', { id })
+  })
+
+  void it('what a container writes into its files stays when networks come and go', async () => {
+    await network('later')
+    const request = sandbox('editor', { hostname: 'me', extraHosts: ['me:9.9.9.9', 'gw:host-gateway'] })
+    const info = await net.call('sandbox.create', request)
+    const resolvConf = (): string => readFileSync(info.resolvConfPath, 'utf8')
+    const plain = resolvConf()
+    const connect = () => net.call('endpoint.connect', { id: request.id, endpoint: on('later') })
+    const disconnect = () => net.call('endpoint.disconnect', { id: request.id, network: 'later', force: false })
+
+    await connect()
+    assert.match(resolvConf(), /127\.0\.0\.11/, 'its own is exchanged')
+    assert.match(hosts(info), /^9\.9\.9\.9\tme$/m)
+    assert.match(hosts(info), /^172\.17\.0\.1\tgw$/m)
+    assert.equal(hosts(info).match(/\tme$/gm)?.length, 3)
+    await disconnect()
+    assert.equal(resolvConf(), plain)
+    assert.equal(hosts(info).match(/\tme$/gm)?.length, 2)
+
+    writeFileSync(info.resolvConfPath, 'nameserver 5.5.5.5\n')
+    writeFileSync(info.hostsPath, `${hosts(info)}8.8.8.8\tme\n`)
+    await connect()
+    await net.stop()
+    net = await startNetworkService(dir, engine)
+    await disconnect()
+    assert.equal(resolvConf(), 'nameserver 5.5.5.5\n')
+    assert.match(hosts(info), /^8\.8\.8\.8\tme$/m)
+    assert.equal(hosts(info).match(/\tme$/gm)?.length, 3)
+    await net.call('sandbox.delete', { id: request.id })
+    await net.call('network.remove', { ref: 'later' })
+  })
+
+  void it('files that were being written when the service died are written again', async () => {
+    const request = sandbox('torn')
+    const info = await net.call('sandbox.create', request)
+    const [plain, whole] = [readFileSync(info.resolvConfPath, 'utf8'), hosts(info)]
+    const note = join(dirname(info.hostsPath), 'written.json')
+    const written = JSON.parse(readFileSync(note, 'utf8')) as { hosts: string[] }
+    writeFileSync(note, JSON.stringify({ resolvConf: '', hosts: [...written.hosts, '10.1.1.1\ttorn'], done: false }))
+    writeFileSync(info.resolvConfPath, 'nameser')
+    writeFileSync(info.hostsPath, `${whole}10.1.1.1\ttorn\n`)
+    await net.stop()
+    net = await startNetworkService(dir, engine)
+    assert.deepEqual([readFileSync(info.resolvConfPath, 'utf8'), hosts(info)], [plain, whole])
+    await net.call('sandbox.delete', { id: request.id })
   })
 
   void it('refuses what cannot be', async () => {
