@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { EngineContract, Handlers } from '../../shared/contracts/index.ts'
-import { notImplemented } from '../../shared/errors/index.ts'
 import { isAlive } from './containers/container.ts'
 import type { Engine } from './engine.ts'
 import { createExec, inspectExec, resizeExec, startExec } from './execs/sessions.ts'
@@ -14,6 +13,7 @@ import { rename } from './jobs/rename.ts'
 import { restart } from './jobs/restart.ts'
 import { start } from './jobs/start.ts'
 import { stop } from './jobs/stop.ts'
+import { unlink } from './jobs/unlink.ts'
 import { update } from './jobs/update.ts'
 import { inspect } from './views/inspect.ts'
 import { list } from './views/list.ts'
@@ -38,10 +38,7 @@ export function createHandlers(engine: Engine): Omit<Handlers<EngineContract>, '
     'container.unpause': (r) => done(unpause(engine, r.ref)),
     'container.rename': (r) => done(rename(engine, r.ref, r.name)),
     'container.update': (r) => update(engine, r.ref, r.body),
-    'container.remove': async (r) => {
-      if (r.link) throw notImplemented('removing a link (link=1) is not implemented: remove the container')
-      return done(remove(engine, r))
-    },
+    'container.remove': (r) => done(r.link ? unlink(engine, r.ref) : remove(engine, r)),
     'container.prune': (r) => prune(engine, r.filters),
     'container.list': (r) => list(engine, r),
     'container.inspect': (r) => inspect(engine, r.ref, r.size),

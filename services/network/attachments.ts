@@ -1,7 +1,7 @@
 import type { EndpointRequest } from '../../shared/contracts/index.ts'
 import type { Placed } from './gateway.ts'
 import { networkEvent } from './network-events.ts'
-import type { SandboxRecord } from './records.ts'
+import type { EndpointRecord, SandboxRecord } from './records.ts'
 import { applyDefaultRoutes } from './routing.ts'
 import { netnsOf, type SandboxParts } from './sandbox-parts.ts'
 
@@ -30,7 +30,7 @@ export class Attachments {
       const placed = await this.#p.endpoints.attach(planned, netns)
       store.transaction(() => {
         records.putEndpoint(placed.endpoint)
-        this.#remember(sandbox.id, placed, request)
+        this.#remember(sandbox.id, placed.network.id, request)
         store.emit(networkEvent('connect', placed.network, sandbox.id))
       })
     } catch (error) {
@@ -42,6 +42,15 @@ export class Attachments {
     }
   }
 
+  /** Gives an endpoint that is there another request, as far as that needs no other endpoint. `settle` follows. */
+  change(sandbox: SandboxRecord, endpoint: EndpointRecord, request: EndpointRequest): void {
+    const { records, store } = this.#p.context
+    store.transaction(() => {
+      records.putEndpoint({ ...endpoint, request })
+      this.#remember(sandbox.id, endpoint.network, request)
+    })
+  }
+
   /** Takes an endpoint away. `settle` follows. */
   async detach(sandbox: SandboxRecord, placed: Placed): Promise<void> {
     const { records, store } = this.#p.context
@@ -49,17 +58,17 @@ export class Attachments {
     await this.#p.endpoints.detach(placed, netnsOf(this.#p, sandbox) ?? '')
     store.transaction(() => {
       this.#p.endpoints.forget(placed)
-      this.#remember(sandbox.id, placed, undefined)
+      this.#remember(sandbox.id, placed.network.id, undefined)
       store.emit(networkEvent('disconnect', placed.network, sandbox.id))
     })
   }
 
   /** Keeps the sandbox's request what it would have to be now to make the same. */
-  #remember(id: string, { network }: Placed, request: EndpointRequest | undefined): void {
+  #remember(id: string, networkId: string, request: EndpointRequest | undefined): void {
     const { records } = this.#p.context
     const sandbox = records.sandbox(id)
     if (!sandbox) return
-    const others = sandbox.request.endpoints.filter((e) => this.networkId(e.network) !== network.id)
+    const others = sandbox.request.endpoints.filter((e) => this.networkId(e.network) !== networkId)
     const endpoints = request ? [...others, request] : others
     records.putSandbox({ ...sandbox, request: { ...sandbox.request, endpoints } })
   }

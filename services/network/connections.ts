@@ -30,9 +30,12 @@ export class Connections {
       const networkId = this.#attachments.networkId(request.network)
       const before = this.#p.endpoints.of(id)
       const there = before.find((p) => p.network.id === networkId)?.endpoint
-      const again = there?.phase === 'ready' && isDeepStrictEqual(there.request, request)
-      if (!again) await this.#attachments.attach(sandbox, request)
-      await this.#attachments.settle(id, again ? UNKNOWN : before)
+      // Links alone may change while it is connected.
+      const relinked =
+        there?.phase === 'ready' && isDeepStrictEqual({ ...there.request, links: request.links }, request)
+      if (relinked) this.#attachments.change(sandbox, there, request)
+      else await this.#attachments.attach(sandbox, request)
+      await this.#attachments.settle(id, relinked ? UNKNOWN : before)
       return describeSandbox(this.#p, readySandbox(this.#p, id))
     })
   }

@@ -7,7 +7,7 @@ export const EndpointRequest = Type.Object({
   /** Network id or name; `default` and `bridge` are the default bridge network. */
   network: Type.String(),
   aliases: Type.Array(Type.String()),
-  /** `--link` on a user-defined network and on the default one: [{container id, name, alias}]. */
+  /** `--link`: on the default bridge to the container with that id; elsewhere, without id, to whoever has that name. */
   links: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), alias: Type.String() })),
   ipv4: Type.Optional(Type.String()),
   ipv6: Type.Optional(Type.String()),
@@ -194,7 +194,8 @@ export const networkContract = contract('network', '1.0.0', {
     callers: e,
   }),
   'endpoint.connect': verb({
-    summary: 'Adds an endpoint to a live sandbox; a failure leaves the other endpoints as they were.',
+    summary:
+      'Adds an endpoint to a live sandbox, or gives one other links; a failure leaves the other endpoints as they were.',
     request: Type.Object({ id: Id, endpoint: EndpointRequest }),
     reply: SandboxInfo,
     callers: e,

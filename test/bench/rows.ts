@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { api } from '../support/api.ts'
 import { create, parallel, remove, start, startNew, timed, wait } from './containers.ts'
+import { lookups } from './lookups.ts'
 import { idleMemory, memoryPerContainer } from './memory.ts'
 import { BENCH_IMAGE, type Subject } from './subject.ts'
 
@@ -194,6 +195,7 @@ export const ROWS: readonly Row[] = [
     measure: (s) => timed(() => api(s.socket, 'GET', '/containers/json?all=1')),
   },
   { name: 'logs, 300,000 lines', unit: 'ms', rounds: 3, measure: logLines },
+  { name: 'embedded DNS, answers', unit: '/s', rounds: 3, reach: 5000, measure: lookups },
   { name: 'container to container', unit: 'MB/s', rounds: 3, measure: throughput },
   {
     name: 'starts, 8 at a time',

@@ -189,6 +189,22 @@ void describe('a sandbox on the default bridge', () => {
     for (const { id } of [target, linker, other]) await net.call('sandbox.delete', { id })
   })
 
+  void it('a link can be taken away while the container runs', async () => {
+    const target = sandbox('target')
+    const { endpoints } = await net.call('sandbox.create', target)
+    const linker = sandbox('linker', {
+      endpoints: [on('bridge', { links: [{ id: target.id, name: 'target', alias: 'db' }] })],
+    })
+    const info = await net.call('sandbox.create', linker)
+    assert.match(hosts(info), /\tdb /)
+    assert.deepEqual(await net.call('endpoint.connect', { id: linker.id, endpoint: on('bridge') }), info)
+    assert.doesNotMatch(hosts(info), /\tdb /)
+    await net.call('sandbox.delete', { id: target.id })
+    await net.call('sandbox.create', target)
+    assert.doesNotMatch(hosts(info), new RegExp(`^${endpoints[0]?.ipv4}\t`, 'm'))
+    for (const { id } of [target, linker]) await net.call('sandbox.delete', { id })
+  })
+
   void it('what a container writes into its files stays when networks come and go', async () => {
     await network('later')
     const request = sandbox('editor', { hostname: 'me', extraHosts: ['me:9.9.9.9', 'gw:host-gateway'] })

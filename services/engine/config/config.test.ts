@@ -119,6 +119,7 @@ describe('what a user asks for', () => {
       { NetworkingConfig: { EndpointsConfig: { default: { Aliases: ['a'] } } } },
       /network-scoped alias/,
     ],
+    ['a DNS server by name', { HostConfig: { Dns: ['dns.example'] } }, /invalid DNS server: dns\.example/],
     ['a bad MAC address', { MacAddress: 'x' }, /invalid MAC address: x/],
     ['an unknown PID mode', { HostConfig: { PidMode: 'x' } }, /invalid PID mode: x/],
     ['a Windows option', { HostConfig: { CpuCount: 2 } }, /HostConfig\.CpuCount is for Windows/],

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { GantryError } from '../../../shared/errors/index.ts'
 import { invalid, notImplemented } from '../../../shared/errors/index.ts'
 import { checkHealthConfig } from './health.ts'
@@ -173,7 +174,11 @@ export const HOST_OPTIONS: Rules<HostConfig> = {
   NetworkMode: by('network', (mode) => parseNetworkMode(mode)),
   PortBindings: by('network', (_, { config, hostConfig }) => portRequests(config, hostConfig)),
   PublishAllPorts: by('network'),
-  Dns: by('network'),
+  Dns: by('network', (servers) => {
+    for (const server of servers) {
+      if (isIP(server) === 0) throw invalid(`invalid DNS server: ${server} is not an IP address`)
+    }
+  }),
   DnsOptions: by('network'),
   DnsSearch: by('network'),
   ExtraHosts: by('network', (hosts) => {

@@ -62,7 +62,7 @@ export interface Container {
   readonly hostConfig: HostConfig
   /** Wishes for networks, by the network's name. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>
-  /** Names that HostConfig.Links resolved to. */
+  /** Of the default bridge: the containers that HostConfig.Links meant when it was made. */
   readonly links: readonly { readonly id: string; readonly name: string; readonly alias: string }[]
   readonly storageDriver: string
   readonly storageData: Readonly<Record<string, string>>

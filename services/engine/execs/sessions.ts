@@ -5,6 +5,7 @@ import type { ExecConfig } from '../config/schema.ts'
 import type { Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
+import { withLinkVariables } from '../plan/links.ts'
 import { execProcess } from '../plan/run-request.ts'
 import type { Exec } from './registry.ts'
 
@@ -68,7 +69,7 @@ export function startExec(engine: Engine, request: StartRequest): Promise<{ tty:
           engine.lower.exec['session.start']({
             id,
             container: container.id,
-            process: execProcess(container, config, {
+            process: execProcess(withLinkVariables(engine.containers, container), config, {
               tty,
               consoleSize: request.consoleSize,
             }),

@@ -4,6 +4,7 @@ import { healthCheck, type HealthCheck } from '../config/health.ts'
 import type { Container, HealthResult, HealthState } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import { newId, type Engine } from '../engine.ts'
+import { withLinkVariables } from '../plan/links.ts'
 import { execProcess } from '../plan/run-request.ts'
 import { nextHealth } from './judge.ts'
 
@@ -96,7 +97,7 @@ export class HealthMonitor {
       const { stream } = await engine.lower.exec['session.start']({
         id: execId,
         container: container.id,
-        process: execProcess(container, { Cmd: check.command }, { tty: false }),
+        process: execProcess(withLinkVariables(engine.containers, container), { Cmd: check.command }, { tty: false }),
         stdin: false,
         stdout: true,
         stderr: true,

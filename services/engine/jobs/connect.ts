@@ -1,6 +1,5 @@
 import { conflict, forbidden, invalid } from '../../../shared/errors/index.ts'
 import { parseNetworkMode } from '../config/modes.ts'
-import { parseLink } from '../config/options.ts'
 import { checkBody } from '../config/body.ts'
 import { checkEndpoint } from '../config/wish.ts'
 import { isAlive, withState, type Container } from '../containers/container.ts'
@@ -30,14 +29,9 @@ export async function connect(
     if (container.endpoints[network.name]) {
       throw forbidden(`endpoint with name ${container.name} already exists in network ${network.name}`)
     }
-    const links = (settings.Links ?? []).map((text) => {
-      const { name, alias } = parseLink(text)
-      return { id: engine.containers.find(name).id, name, alias }
-    })
     const connected: Container = {
       ...container,
       endpoints: { ...container.endpoints, [network.name]: settings },
-      links: [...container.links, ...links],
     }
     await engine.jobs.run(
       { name: 'connect', container: id, arguments: { network: network.id, name: network.name }, intent: true },

@@ -45,7 +45,7 @@ export async function create(engine: Engine, request: CreateRequest): Promise<{ 
     checkPlatform(request.platform ?? '', wish.config.Image ?? '', image)
     const config = mergeImage(wish.config, imageConfig(image.config))
     const hostConfig = joinByIds(engine, withDefaults(wish.hostConfig, facilities))
-    const links = resolveLinks(engine, hostConfig, endpoints)
+    const links = resolveLinks(engine, hostConfig)
     portRequests(config, hostConfig)
     const mounts = mountRequests(config, hostConfig, volumesFrom(engine, hostConfig.VolumesFrom ?? []))
 
@@ -184,17 +184,32 @@ function idOrName(engine: Engine, ref: string): string {
   }
 }
 
-function resolveLinks(engine: Engine, hostConfig: HostConfig, endpoints: Readonly<Record<string, EndpointSettings>>) {
-  const onBridge = parseNetworkMode(hostConfig.NetworkMode ?? '').kind === 'bridge'
-  const texts = [
-    ...(onBridge ? (hostConfig.Links ?? []) : []),
-    ...Object.values(endpoints).flatMap((e) => e.Links ?? []),
-  ]
-  return texts.map((text) => {
+/** Links of the default bridge, to the containers that have those names now. @throws `invalid`. */
+function resolveLinks(engine: Engine, hostConfig: HostConfig): Container['links'] {
+  if (parseNetworkMode(hostConfig.NetworkMode ?? '').kind !== 'bridge') return []
+  return (hostConfig.Links ?? []).map((text) => {
     const { name, alias } = parseLink(text)
-    return { id: referredContainer(engine, name, 'Links').id, name, alias }
+    let target = referredContainer(engine, name, 'Links')
+    // Two that join each other, made by their names in turn, will not start; they must not keep us either.
+    const seen = new Set<string>()
+    for (
+      let mode = networkModeOf(target);
+      mode.kind === 'container' && !seen.has(target.id);
+      mode = networkModeOf(target)
+    ) {
+      seen.add(target.id)
+      target = referredContainer(engine, mode.target, 'Links')
+    }
+    if (networkModeOf(target).kind === 'host') {
+      throw invalid(
+        "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+      )
+    }
+    return { id: target.id, name, alias }
   })
 }
+
+const networkModeOf = ({ hostConfig }: Container) => parseNetworkMode(hostConfig.NetworkMode ?? '')
 
 /** `container[:ro|rw]`: that container's volumes and bind mounts. @throws `invalid`. */
 function volumesFrom(engine: Engine, specs: readonly string[]): MountRequest[] {

@@ -22,6 +22,7 @@ export type JobName =
   | 'update'
   | 'connect'
   | 'disconnect'
+  | 'unlink'
   | 'exec'
 
 export interface JobRecord extends Job {

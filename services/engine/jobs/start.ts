@@ -4,6 +4,7 @@ import { parseNetworkMode, parseShareMode } from '../config/modes.ts'
 import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import { newId, type Engine } from '../engine.ts'
+import { checkLinks, withLinkVariables } from '../plan/links.ts'
 import { cgroupParent, resources, sandboxRequest } from '../plan/requests.ts'
 import { runRequest } from '../plan/run-request.ts'
 import { exited } from './exit.ts'
@@ -48,6 +49,7 @@ export async function startHeld(
       { name: 'start', container: id, arguments: { instance }, intent: true },
       async (job) => {
         const joined = joinedContainers(engine, container)
+        checkLinks(engine.containers, container)
         const [rootfs, sandbox, group] = await settled([
           job.step(
             'storage.rootfs.mount',
@@ -71,7 +73,7 @@ export async function startHeld(
             () => cgroup['group.delete']({ id }),
           ),
         ])
-        const request = runRequest(container, {
+        const request = runRequest(withLinkVariables(engine.containers, container), {
           instance,
           rootfs: rootfs.path,
           mounts: [...rootfs.mounts, ...sandbox.mounts],

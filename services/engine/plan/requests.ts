@@ -34,15 +34,14 @@ export function hostName(container: Container, joined?: Container): string {
 export function endpointRequest(container: Container, network: string, settings: EndpointSettings): EndpointRequest {
   const userDefined = network !== 'bridge'
   const ipam = settings.IPAMConfig ?? {}
-  const byLink = (text: string) => {
-    const { name, alias } = parseLink(text)
-    const resolved = container.links.find((l) => l.name === name)
-    return { id: resolved?.id ?? '', name, alias }
-  }
+  // On a user-defined network a link is a name, whoever has it at the time.
+  const links = userDefined
+    ? (settings.Links ?? []).map((text) => ({ id: '', ...parseLink(text) }))
+    : container.links.map(({ id, name, alias }) => ({ id, name, alias }))
   return {
     network: settings.NetworkID || network,
     aliases: [...(settings.Aliases ?? [])],
-    links: ((userDefined ? settings.Links : container.hostConfig.Links) ?? []).map(byLink),
+    links,
     ...(ipam.IPv4Address ? { ipv4: ipam.IPv4Address } : {}),
     ...(ipam.IPv6Address ? { ipv6: ipam.IPv6Address } : {}),
     ...(settings.MacAddress ? { mac: settings.MacAddress } : {}),

@@ -10,6 +10,7 @@ import { recoverRename } from '../jobs/rename.ts'
 import { recoverRestart } from '../jobs/restart.ts'
 import type { JobName, JobRecord } from '../jobs/runner.ts'
 import { recoverStart } from '../jobs/start.ts'
+import { recoverUnlink } from '../jobs/unlink.ts'
 import { recoverUpdate } from '../jobs/update.ts'
 
 type Recover = (engine: Engine, record: JobRecord) => Promise<void>
@@ -27,6 +28,7 @@ const RECOVERY: Partial<Record<JobName, Recover>> = {
   update: recoverUpdate,
   connect: recoverConnection,
   disconnect: recoverConnection,
+  unlink: recoverUnlink,
 }
 
 const RETRY_MS = 1000

@@ -130,7 +130,7 @@ export function terminalSize({ query }: Call): { rows: number; columns: number }
 const remove: Handler = async (call, { engine }) => {
   const { query } = call
   await engine['container.remove']({
-    ref: call.param('id'),
+    ref: call.param('*'),
     force: query.bool('force'),
     volumes: query.bool('v'),
     link: query.bool('link'),
@@ -160,5 +160,6 @@ export const containers: readonly Route[] = [
   route('POST', '/containers/:id/wait', 'container wait', wait),
   route('POST', '/containers/:id/attach', 'container attach', attach),
   route('POST', '/containers/:id/resize', 'container resize', resize),
-  route('DELETE', '/containers/:id', 'container remove', remove),
+  // The name of a link is of two parts: `web/db`.
+  route('DELETE', '/containers/*', 'container remove', remove),
 ]
