@@ -33,6 +33,7 @@ export class Recovery {
     this.#finishEndpoints()
     this.#finishNetworks()
     this.#releaseStrays()
+    await this.#serveNames()
     const renewed = await this.#recoverDrivers()
     try {
       this.#syncFirewall()
@@ -172,23 +173,38 @@ export class Recovery {
   }
 
   /**
-   * Files and names of what lives, routes of what was made again. Nobody is answered before the names of all are known: of one that is
-   * not yet known somebody would be told for good that it does not exist.
+   * Containers ask again after a second or two, and should not have to twice: names come before all that takes longer. Nobody is
+   * answered before the names of all are known: of one that is not yet known somebody would be told for good that it does not exist.
    */
-  async #adopt(renewed: ReadonlySet<string>): Promise<void> {
-    const all = this.#p.context.records
-      .sandboxes()
-      .filter((s) => s.mode !== 'container')
-      .map((sandbox) => ({ sandbox, placed: this.#p.endpoints.of(sandbox.id) }))
+  async #serveNames(): Promise<void> {
+    const all = this.#living()
     for (const { sandbox, placed } of all) this.#p.resolver.know(sandbox, placed)
-    for (const { sandbox, placed } of all) {
-      await this.#attempt(`sandbox ${sandbox.id}`, async () => {
-        const netns = sandbox.mode === 'host' ? null : this.#p.files.netns(sandbox.id)
+    await Promise.all(
+      all.map(({ sandbox, placed, netns }) =>
+        this.#attempt(`DNS of sandbox ${sandbox.id}`, () => this.#p.resolver.serve(sandbox, placed, netns)),
+      ),
+    )
+  }
+
+  /** Files of what lives, routes of what was made again. */
+  async #adopt(renewed: ReadonlySet<string>): Promise<void> {
+    for (const { sandbox, placed, netns } of this.#living()) {
+      await this.#attempt(`sandbox ${sandbox.id}`, () => {
         if (netns !== null && renewed.has(sandbox.id)) applyDefaultRoutes(netns, [], placed)
         this.#p.nameFiles.adopt(sandbox, placed)
-        await this.#p.resolver.serve(sandbox, placed, netns)
       })
     }
+  }
+
+  #living() {
+    return this.#p.context.records
+      .sandboxes()
+      .filter((s) => s.mode !== 'container')
+      .map((sandbox) => ({
+        sandbox,
+        placed: this.#p.endpoints.of(sandbox.id),
+        netns: sandbox.mode === 'host' ? null : this.#p.files.netns(sandbox.id),
+      }))
   }
 
   #removeStrayFiles(): void {
