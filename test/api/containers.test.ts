@@ -130,6 +130,7 @@ t('POST', '/containers/web/resize?h=10&w=20', 200)
 t('POST', '/containers/web/resize?h=10', 400, { message: /terminal size/ })
 t('GET', '/containers/web/top?ps_args=aux', 200, { Titles: ['aux'] })
 t('DELETE', '/containers/web?force=1&v=true', 204)
+t('DELETE', '/containers/web/db?link=1', 204)
 t('POST', `/containers/prune?filters=${filters({ until: ['1h'] })}`, 200, { ContainersDeleted: ['until'] })
 
 // exec
