@@ -18,14 +18,15 @@ import { RtNetlink } from '../../../shared/kernel/rtnetlink.ts'
 import { trySysctl } from '../../../shared/kernel/sysctl.ts'
 import { readConfig } from './config.ts'
 import { manifest } from './manifest.ts'
-import { planParent } from './plan.ts'
+import { planParent, readMark, userOf, writeMark } from './plan.ts'
 
 interface MacvlanState extends DriverState {
   readonly version: 1
   readonly parent: string
-  /** The driver made the parent, and takes it away with the network. */
-  readonly own: boolean
 }
+
+/** IFALIASZ, include/uapi/linux/if.h, without the end of the string. */
+const MAX_ALIAS = 255
 
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -77,13 +78,24 @@ export class MacvlanDriver implements NetworkDriver {
     const plan = planParent(network)
     await this.#reaper.gone(plan.name)
     const there = this.#host.link(plan.name)
-    const mark = this.#mark(network)
-    if (there) return { version: 1, parent: plan.name, own: there.alias === mark }
+    const me = userOf(network)
+    if (there) {
+      const users = readMark(this.#context.engine, there.alias)
+      if (users && !users.includes(me)) this.#setUsers(there.index, plan.name, [...users, me])
+      return { version: 1, parent: plan.name }
+    }
     if (plan.kind === 'given') throw invalid(`the host has no interface ${plan.name}`)
     if (plan.kind === 'vlan') this.#newVlan(plan)
     else this.#newDummy(plan.name)
-    this.#host.setLink(plan.name, { alias: mark })
-    return { version: 1, parent: plan.name, own: true }
+    this.#setUsers(plan.name, plan.name, [me])
+    return { version: 1, parent: plan.name }
+  }
+
+  /** The kernel remembers for whom a parent was made: it goes with the last of them. */
+  #setUsers(link: number | string, name: string, users: readonly string[]): void {
+    const alias = writeMark(this.#context.engine, users)
+    if (alias.length > MAX_ALIAS) throw conflict(`parent interface ${name} has as many networks as it can have`)
+    this.#host.setLink(link, { alias })
   }
 
   #newVlan(plan: { name: string; of: string; id: number }): void {
@@ -109,15 +121,16 @@ export class MacvlanDriver implements NetworkDriver {
     }
   }
 
-  /** Tells an interface that was made for a network from one that the user made. */
-  #mark = (network: NetworkSpec): string => `${this.#context.engine}:${network.id}`
-
   async deleteNetwork(network: NetworkSpec): Promise<void> {
     const plan = planParent(network)
     const there = this.#host.link(plan.name)
     if (!there) return
+    const me = userOf(network)
     // The dummy's name is the network's own, so it is ours even if the mark was never set.
-    if (plan.kind !== 'dummy' && there.alias !== this.#mark(network)) return
+    const users = readMark(this.#context.engine, there.alias) ?? (plan.kind === 'dummy' ? [me] : [])
+    if (!users.includes(me)) return
+    const others = users.filter((user) => user !== me)
+    if (others.length > 0) return this.#setUsers(there.index, plan.name, others)
     this.#host.setLink(there.index, { up: false })
     await this.#reaper.delete(plan.name)
   }

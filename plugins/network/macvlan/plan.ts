@@ -16,3 +16,16 @@ export function planParent(network: NetworkSpec): ParentPlan {
   if (of === undefined || Number(id) < 1 || Number(id) > 4094) return { kind: 'given', name: parent }
   return { kind: 'vlan', name: parent, of, id: Number(id) }
 }
+
+/** A network in a mark. */
+export const userOf = ({ id }: Pick<NetworkSpec, 'id'>): string => id.slice(0, 8)
+
+/** The mark (the alias) of a parent that an engine's driver made: it tells it from one that the user made. */
+export const writeMark = (engine: string, users: readonly string[]): string => `${engine}:${users.join(',')}`
+
+/** The networks that a parent was made for; undefined when this engine did not make it. */
+export function readMark(engine: string, alias: string): string[] | undefined {
+  const [owner, users] = alias.split(':')
+  if (owner !== engine || users === undefined) return undefined
+  return users.split(',').map((id) => userOf({ id }))
+}
