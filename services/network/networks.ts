@@ -211,7 +211,7 @@ const LOCAL_TABLE = 255
 /** What the firewall must know of a network; undefined when it has no device on the host. */
 export function firewallNetwork(c: NetworkContext, network: NetworkRecord): FirewallNetwork | undefined {
   if (!network.state) return undefined
-  const side = c.drivers.get(network.driver).hostSide(networkSpec(network), network.state)
+  const side = c.drivers.get(network.driver).hostSide(networkSpec(network))
   if (!side) return undefined
   return {
     id: network.id,

@@ -55,7 +55,7 @@ export class Publishing {
   #onDefaultAddress(ports: readonly PortRequest[], v4: Placed | undefined): readonly PortRequest[] {
     if (!v4?.network.state) return ports
     const driver = this.#c.drivers.get(v4.network.driver)
-    const hostIp = driver.hostSide(networkSpec(v4.network), v4.network.state)?.hostBinding ?? ''
+    const hostIp = driver.hostSide(networkSpec(v4.network))?.hostBinding ?? ''
     return hostIp === '' || hostIp === '0.0.0.0' ? ports : ports.map((p) => (p.hostIp === '' ? { ...p, hostIp } : p))
   }
 

@@ -34,8 +34,11 @@ export interface NetworkDriver extends Driver {
    * removes kernel objects of this engine that belong to none of them. What it cannot mend it reports.
    */
   recover(networks: readonly RecoveredNetwork[]): Promise<RecoveryReport>
-  /** The network's device on the host and how traffic through it is to be treated; undefined when there is none. */
-  hostSide(network: NetworkSpec, state: DriverState): HostSide | undefined
+  /**
+   * The network's device on the host, also of a network that is still to be made, and how traffic through it is to be treated;
+   * undefined when there is none.
+   */
+  hostSide(network: NetworkSpec): HostSide | undefined
 }
 
 /** What the firewall must know of a network. */

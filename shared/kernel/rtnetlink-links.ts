@@ -26,7 +26,7 @@ const IFLA = {
 } as const
 const INFO = { KIND: 1, DATA: 2 } as const
 const VETH_INFO_PEER = 1
-const BRPORT_ISOLATED = 33
+const BRPORT = { HAIRPIN: 4, ISOLATED: 33 } as const
 const AF_BRIDGE = 7
 export const IFF_UP = 1
 
@@ -124,15 +124,24 @@ export const setLink = (link: LinkRef, change: LinkChange): NetlinkRequest => ({
   about: `set link ${link}`,
 })
 
-/** Whether frames of this bridge port may go to other isolated ports (ip link set ... type bridge_slave isolated on). */
-export const setPortIsolation = (index: number, isolated: boolean): NetlinkRequest => ({
+/** What a bridge does with a port's frames (ip link set ... type bridge_slave hairpin on isolated on). */
+export interface BridgePortFlags {
+  /** They may go back out of the port that they came in by. */
+  readonly hairpin?: boolean
+  /** They do not go to other isolated ports. */
+  readonly isolated?: boolean
+}
+
+const flag = (type: number, on: boolean | undefined): Buffer[] => (on === undefined ? [] : [u8(type, on ? 1 : 0)])
+
+export const setBridgePort = (index: number, { hairpin, isolated }: BridgePortFlags): NetlinkRequest => ({
   type: RTM.SETLINK,
   flags: 0,
   body: Buffer.concat([
     linkHeader(index, undefined, AF_BRIDGE),
-    nest(IFLA.PROTINFO | 0x8000, [u8(BRPORT_ISOLATED, isolated ? 1 : 0)]),
+    nest(IFLA.PROTINFO | 0x8000, [...flag(BRPORT.HAIRPIN, hairpin), ...flag(BRPORT.ISOLATED, isolated)]),
   ]),
-  about: `isolate port ${index}`,
+  about: `flags of bridge port ${index}`,
 })
 
 export const deleteLink = (link: LinkRef): NetlinkRequest => ({

@@ -1,6 +1,7 @@
 import { isCode } from './libc.ts'
 import { NetlinkSocket, type NetlinkRequest } from './netlink.ts'
 import {
+  type BridgePortFlags,
   deleteLink,
   getLink,
   getLinks,
@@ -13,8 +14,8 @@ import {
   newLink,
   parseLink,
   parseStats,
+  setBridgePort,
   setLink,
-  setPortIsolation,
 } from './rtnetlink-links.ts'
 import {
   addAddress,
@@ -30,7 +31,7 @@ import {
   type Route,
 } from './rtnetlink-routes.ts'
 
-export type { Link, LinkCounters, MacvlanMode } from './rtnetlink-links.ts'
+export type { BridgePortFlags, Link, LinkCounters, MacvlanMode } from './rtnetlink-links.ts'
 export { MACVLAN_MODES } from './rtnetlink-links.ts'
 
 const NETLINK_ROUTE = 0
@@ -60,9 +61,8 @@ export class RtNetlink {
     this.batch([setLink(link, change)])
   }
 
-  /** Keeps a bridge port apart from the other ports that are kept apart. */
-  isolatePort(index: number, isolated: boolean): void {
-    this.batch([setPortIsolation(index, isolated)])
+  setBridgePort(index: number, flags: BridgePortFlags): void {
+    this.batch([setBridgePort(index, flags)])
   }
 
   /** False when there was none. */

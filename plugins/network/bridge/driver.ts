@@ -11,7 +11,7 @@ import type {
   RecoveredNetwork,
   RecoveryReport,
 } from '../../../shared/drivers/index.ts'
-import { conflict } from '../../../shared/errors/index.ts'
+import { conflict, forbidden } from '../../../shared/errors/index.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
 import { LinkReaper } from '../../../shared/kernel/link-reaper.ts'
 import { withNetnsLink, withScratchNetns } from '../../../shared/kernel/netns.ts'
@@ -19,6 +19,7 @@ import { type Link, RtNetlink } from '../../../shared/kernel/rtnetlink.ts'
 import { trySysctl } from '../../../shared/kernel/sysctl.ts'
 import { readConfig } from './config.ts'
 import { manifest } from './manifest.ts'
+import { PortIsolation } from './port-isolation.ts'
 import { type BridgePlan, type EndpointPlan, hostPrefix, planEndpoint, planNetwork } from './plan.ts'
 
 interface BridgeState extends DriverState {
@@ -37,10 +38,12 @@ export class BridgeDriver implements NetworkDriver {
   readonly manifest = manifest
   readonly #context: DriverContext
   readonly #reaper = new LinkReaper()
+  readonly #isolation: PortIsolation
   #link: RtNetlink | undefined
 
   constructor(context: DriverContext) {
     this.#context = context
+    this.#isolation = new PortIsolation(() => this.#host, context.log)
   }
 
   get #host(): RtNetlink {
@@ -63,6 +66,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   async close(): Promise<void> {
+    this.#isolation.close()
     await this.#reaper.close()
     this.#link?.close()
     this.#link = undefined
@@ -70,6 +74,8 @@ export class BridgeDriver implements NetworkDriver {
 
   validate(network: NetworkSpec): void {
     readConfig(network.options)
+    const v6 = network.subnets.filter(({ cidr }) => cidr.includes(':')).length
+    if (v6 > 1 || network.subnets.length - v6 > 1) throw forbidden("bridge driver doesn't support multiple subnets")
   }
 
   async createNetwork(network: NetworkSpec): Promise<BridgeState> {
@@ -146,9 +152,10 @@ export class BridgeDriver implements NetworkDriver {
       there = this.#host.link(plan.hostInterface)
     }
     try {
-      if (plan.isolated && there) this.#host.isolatePort(there.index, true)
+      if (there && there.master !== bridge.index) this.#host.setLink(there.index, { master: bridge.index })
+      if (there) this.#setPort(there.index, plan)
       trySysctl(`net/ipv6/conf/${plan.hostInterface}/disable_ipv6`, '1')
-      this.#host.setLink(plan.hostInterface, { up: true, master: bridge.index })
+      this.#host.setLink(plan.hostInterface, { up: true })
       configureInside(plan, endpoint)
     } catch (error) {
       this.#reaper.delete(plan.hostInterface).catch((failure: unknown) => {
@@ -160,6 +167,15 @@ export class BridgeDriver implements NetworkDriver {
       state: { version: 1, hostInterface: plan.hostInterface },
       hostInterface: plan.hostInterface,
     }
+  }
+
+  /**
+   * Hairpin: where br_netfilter is on, what a container sends to a port that it publishes itself goes out by the port that it came in
+   * by.
+   */
+  #setPort(index: number, plan: EndpointPlan): void {
+    this.#host.setBridgePort(index, { hairpin: true })
+    if (plan.apart) this.#isolation.add(plan.hostInterface)
   }
 
   #newVeth(plan: EndpointPlan, master: number, endpoint: EndpointSpec): void {
@@ -184,6 +200,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   async #remove(name: string, mac: string): Promise<void> {
+    this.#isolation.delete(name)
     const there = this.#host.link(name)
     if (there?.mac !== mac) return
     this.#host.setLink(there.index, { up: false })
@@ -230,7 +247,10 @@ export class BridgeDriver implements NetworkDriver {
     try {
       if (there && there.mac !== plan.hostMac) await this.#reaper.delete(plan.hostInterface)
       const bridge = this.#host.link(state.bridge)
-      if (there?.mac === plan.hostMac && there.up && there.master === bridge?.index) return
+      if (there?.mac === plan.hostMac && there.up && there.master === bridge?.index) {
+        this.#setPort(there.index, plan)
+        return
+      }
       const result = await this.createEndpoint(network, state, endpoint)
       report.endpoints.push({ id: endpoint.id, result })
     } catch (error) {
@@ -238,10 +258,10 @@ export class BridgeDriver implements NetworkDriver {
     }
   }
 
-  hostSide(network: NetworkSpec, state: DriverState): HostSide {
+  hostSide(network: NetworkSpec): HostSide {
     const config = readConfig(network.options)
     return {
-      interface: (state as BridgeState).bridge,
+      interface: planNetwork(this.#context.engine, network).bridge,
       icc: config.icc,
       masquerade: config.masquerade,
       ...(config.hostBinding === '' ? {} : { hostBinding: config.hostBinding }),

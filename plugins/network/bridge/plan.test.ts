@@ -72,7 +72,7 @@ void describe('bridge plan', () => {
   void it('MTU, isolation and IPv6 follow the options', () => {
     const options = { [OPTION.mtu]: '1400', [OPTION.icc]: 'false' }
     const plan = planEndpoint('gantry', network({ options }), endpoint({ addresses: ['10.1.0.2/16', 'fd00:1::2/64'] }))
-    assert.deepEqual([plan.mtu, plan.isolated, plan.ipv6], [1400, true, true])
+    assert.deepEqual([plan.mtu, plan.apart, plan.ipv6], [1400, true, true])
   })
 })
 

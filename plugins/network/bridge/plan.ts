@@ -19,7 +19,8 @@ export interface EndpointPlan {
   /** Tells this endpoint's link from another of the same name. */
   readonly hostMac: string
   readonly mtu: number | undefined
-  readonly isolated: boolean
+  /** No packet goes from it to the network's other endpoints, or back. */
+  readonly apart: boolean
   readonly ipv6: boolean
 }
 
@@ -56,7 +57,7 @@ export function planEndpoint(engine: string, network: NetworkSpec, endpoint: End
     hostInterface: prefix + endpoint.id.slice(0, MAX_NAME - prefix.length),
     hostMac: `f2:${bytes(endpoint.id, 0, 5)}`,
     mtu: config.mtu,
-    isolated: !config.icc,
+    apart: !config.icc,
     ipv6: endpoint.addresses.some((a) => a.includes(':')),
   }
 }
