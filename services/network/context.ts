@@ -4,7 +4,8 @@ import type { DriverSet, NetworkDriver, NetworkSpec } from '../../shared/drivers
 import type { Logger } from '../../shared/log/index.ts'
 import type { Store } from '../../shared/store/index.ts'
 import type { Firewall } from './firewall/index.ts'
-import type { Ipam } from './ipam/index.ts'
+import type { Ipam, Pool } from './ipam/index.ts'
+import { driverOptions } from './network-options.ts'
 import type { PortAllocator } from './ports/index.ts'
 import type { EndpointRecord, NetworkRecord, Records } from './records.ts'
 
@@ -29,20 +30,21 @@ export const networkSpec = (n: NetworkRecord): NetworkSpec => ({
   subnets: n.pools.map(({ cidr, gateway }) => ({ cidr, gateway })),
   internal: n.internal,
   ipv6: n.ipv6,
-  options: n.options,
+  options: driverOptions(n.options),
 })
 
 /** Addresses of an endpoint with their networks' prefix lengths. */
 export const endpointAddresses = (network: NetworkRecord, e: Pick<EndpointRecord, 'ipv4' | 'ipv6'>): string[] =>
-  network.pools.flatMap((pool) => {
-    const address = pool.v6 ? e.ipv6 : e.ipv4
-    return address !== '' && poolHas(pool.cidr, address, network) ? [`${address}/${pool.cidr.split('/')[1] ?? ''}`] : []
+  [e.ipv4, e.ipv6].flatMap((address) => {
+    const pool = poolOf(network, address)
+    return pool ? [`${address}/${pool.cidr.split('/')[1] ?? ''}`] : []
   })
 
-// One pool of each family is the rule; only with several does the address decide.
-const poolHas = (cidr: string, address: string, network: NetworkRecord): boolean => {
-  const same = network.pools.filter((p) => p.v6 === cidr.includes(':'))
-  return same.length < 2 || same.find((p) => contains(p.cidr, address))?.cidr === cidr
+/** The pool of a network that an address is of; the network may have several of a family. */
+export function poolOf(network: NetworkRecord, address: string): Pool | undefined {
+  if (address === '') return undefined
+  const [pool, ...others] = network.pools.filter((p) => p.v6 === address.includes(':'))
+  return others.length === 0 ? pool : [pool, ...others].find((p) => p && contains(p.cidr, address))
 }
 
 /** Whether an address lies in a subnet. */

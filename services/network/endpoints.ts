@@ -4,6 +4,7 @@ import { forbidden, invalid } from '../../shared/errors/index.ts'
 import { randomBytes } from 'node:crypto'
 import { contains, endpointAddresses, type NetworkContext, networkSpec } from './context.ts'
 import type { Placed } from './gateway.ts'
+import { DEFAULT_BRIDGE } from './network-options.ts'
 import type { Networks } from './networks.ts'
 import { newId } from './predefined.ts'
 import type { EndpointRecord, NetworkRecord, SandboxRecord } from './records.ts'
@@ -13,7 +14,6 @@ const P = 'com.docker.network'
 const IFNAME = `${P}.endpoint.ifname`
 /** Option of a network: what its interfaces' names begin with. */
 export const IFACE_PREFIX = `${P}.container_iface_prefix`
-const DEFAULT_BRIDGE = `${P}.bridge.default_bridge`
 
 export const isDefaultBridge = (network: NetworkRecord): boolean => network.options[DEFAULT_BRIDGE] === 'true'
 

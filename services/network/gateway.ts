@@ -1,3 +1,4 @@
+import { poolOf } from './context.ts'
 import type { EndpointRecord, NetworkRecord } from './records.ts'
 
 /** An endpoint with its network. */
@@ -11,9 +12,9 @@ export interface DefaultRoute {
   readonly gateway: string
 }
 
-/** The gateway that a network gives its endpoints; empty on internal networks. */
-export const gatewayOf = (network: NetworkRecord, v6: boolean): string =>
-  network.internal ? '' : (network.pools.find((p) => p.v6 === v6)?.gateway ?? '')
+/** The gateway that a network gives an endpoint with this address; empty on internal networks. */
+export const gatewayOf = (network: NetworkRecord, address: string): string =>
+  network.internal ? '' : (poolOf(network, address)?.gateway ?? '')
 
 /**
  * Through which endpoint the default route of a family goes: the highest priority wins, then the name that comes first, as with
@@ -21,8 +22,8 @@ export const gatewayOf = (network: NetworkRecord, v6: boolean): string =>
  */
 export function chooseDefaultRoute(endpoints: readonly Placed[], v6: boolean): DefaultRoute | undefined {
   const candidates = endpoints
-    .map((placed) => ({ placed, gateway: gatewayOf(placed.network, v6) }))
-    .filter(({ placed, gateway }) => gateway !== '' && (v6 ? placed.endpoint.ipv6 : placed.endpoint.ipv4) !== '')
+    .map((placed) => ({ placed, gateway: gatewayOf(placed.network, v6 ? placed.endpoint.ipv6 : placed.endpoint.ipv4) }))
+    .filter(({ gateway }) => gateway !== '')
   const priority = ({ placed }: DefaultRoute): number => placed.endpoint.request.gatewayPriority ?? 0
   const name = ({ placed }: DefaultRoute): string => placed.network.name
   return candidates.sort((a, b) => priority(b) - priority(a) || (name(a) < name(b) ? -1 : 1))[0]

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isDefaultBridge } from './endpoints.ts'
-import { gatewayOf, type Placed } from './gateway.ts'
+import type { Placed } from './gateway.ts'
 import { changingLines, extraHostsText, type HostsContent, hostsText, refreshHosts } from './hosts-file.ts'
 import type { Records, SandboxRecord } from './records.ts'
 import { type DnsReach, parseResolvConf, resolvConfText } from './resolv-conf.ts'
@@ -155,8 +155,7 @@ export class NameFiles {
   }
 
   #hostGateway(): string | undefined {
-    const bridge = this.#records.networkNamed('bridge')
-    return bridge && (gatewayOf(bridge, false) || undefined)
+    return this.#records.networkNamed('bridge')?.pools.find((pool) => !pool.v6)?.gateway
   }
 
   /** Empty while it is not there. */

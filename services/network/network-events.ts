@@ -16,3 +16,6 @@ export const networkEvent = (
     ...(container === undefined ? {} : { container }),
   },
 })
+
+/** Docker's event at the end of a prune; networks take no space. */
+export const pruneEvent: NewEvent = { type: 'network', action: 'prune', id: '', attributes: { reclaimed: '0' } }

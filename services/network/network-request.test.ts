@@ -31,6 +31,16 @@ void describe('NetworkCreateRequest', () => {
     assert.deepEqual(pools({ IPAM: { Driver: 'default', Config: [{}] } }), [{ v6: false }])
   })
 
+  void it('takes the families from options too, where the members are not there', () => {
+    const families = (spec: object) => {
+      const { ipv4, ipv6 } = readNetworkRequest({ Name: 'x', ...spec })
+      return [ipv4, ipv6]
+    }
+    const Options = { 'com.docker.network.enable_ipv4': 'false', 'com.docker.network.enable_ipv6': '1' }
+    assert.deepEqual(families({ Options }), [false, true])
+    assert.deepEqual(families({ EnableIPv4: true, EnableIPv6: false, Options }), [true, false])
+  })
+
   const refused = (spec: object, kind: ErrorKind, text: RegExp): void =>
     void it(`refuses ${JSON.stringify(spec)}`, () => {
       assert.throws(
@@ -41,6 +51,7 @@ void describe('NetworkCreateRequest', () => {
   refused({ Name: '' }, 'invalid', /name is empty/)
   refused({ Name: 'a/b' }, 'invalid', /invalid network name "a\/b"/)
   refused({ Name: 'host' }, 'forbidden', /predefined host network/)
+  refused({ Options: { 'com.docker.network.enable_ipv6': 'yes' } }, 'invalid', /"yes" for option .*: true or false/)
   refused({ Name: 7 }, 'invalid', /Name/)
   refused({ Labels: { a: 1 } }, 'invalid', /Labels\.a/)
   refused({ IPAM: { Config: [{ Subnet: 1 }] } }, 'invalid', /IPAM\.Config\.0\.Subnet/)

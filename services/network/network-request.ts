@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile'
 import type { Json } from '../../shared/contracts/index.ts'
 import { forbidden, invalid, notImplemented } from '../../shared/errors/index.ts'
 import type { PoolWish } from './ipam/index.ts'
+import { ENABLE_IPV4, ENABLE_IPV6, flagOption } from './network-options.ts'
 
 const nullable = <T extends Parameters<typeof Type.Optional>[0]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]))
@@ -65,8 +66,9 @@ export function readNetworkRequest(spec: Json): NetworkWish {
   const name = spec.Name.trim()
   checkName(name)
   refuseUnsupported(spec)
-  const ipv4 = spec.EnableIPv4 ?? true
-  const ipv6 = spec.EnableIPv6 ?? false
+  const options = spec.Options ?? {}
+  const ipv4 = spec.EnableIPv4 ?? flagOption(options, ENABLE_IPV4) ?? true
+  const ipv6 = spec.EnableIPv6 ?? flagOption(options, ENABLE_IPV6) ?? false
   if (!ipv4 && !ipv6) throw invalid('IPv4 or IPv6 must be enabled')
   return {
     name,
@@ -75,7 +77,7 @@ export function readNetworkRequest(spec: Json): NetworkWish {
     attachable: spec.Attachable ?? false,
     ipv4,
     ipv6,
-    options: spec.Options ?? {},
+    options,
     labels: spec.Labels ?? {},
     ipamOptions: spec.IPAM?.Options ?? {},
     pools: poolWishes(spec, ipv4, ipv6),

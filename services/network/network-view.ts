@@ -1,5 +1,6 @@
 import type { Filters, Json } from '../../shared/contracts/index.ts'
 import { invalid } from '../../shared/errors/index.ts'
+import { poolOf } from './context.ts'
 import type { EndpointRecord, NetworkRecord } from './records.ts'
 
 /** One user of a network, for its `Containers`. */
@@ -10,11 +11,8 @@ export interface NetworkUser {
   readonly name: string
 }
 
-const prefixLength = (network: NetworkRecord, v6: boolean): string =>
-  network.pools.find((p) => p.v6 === v6)?.cidr.split('/')[1] ?? ''
-
-const withPrefix = (address: string, network: NetworkRecord, v6: boolean): string =>
-  address === '' ? '' : `${address}/${prefixLength(network, v6)}`
+const withPrefix = (address: string, network: NetworkRecord): string =>
+  address === '' ? '' : `${address}/${poolOf(network, address)?.cidr.split('/')[1] ?? ''}`
 
 /** A network in Docker's form (API 1.51). */
 export function networkView(network: NetworkRecord, users: readonly NetworkUser[]): Json {
@@ -48,8 +46,8 @@ export function networkView(network: NetworkRecord, users: readonly NetworkUser[
           Name: name,
           EndpointID: endpoint.id,
           MacAddress: endpoint.mac,
-          IPv4Address: withPrefix(endpoint.ipv4, network, false),
-          IPv6Address: withPrefix(endpoint.ipv6, network, true),
+          IPv4Address: withPrefix(endpoint.ipv4, network),
+          IPv6Address: withPrefix(endpoint.ipv6, network),
         },
       ]),
     ),

@@ -1,11 +1,12 @@
 import type { Filters, Json } from '../../shared/contracts/index.ts'
-import { conflict, forbidden, notFound } from '../../shared/errors/index.ts'
-import { RtNetlink } from '../../shared/kernel/rtnetlink.ts'
+import { conflict, forbidden, invalid, isKind, notFound } from '../../shared/errors/index.ts'
 import { type NetworkContext, networkSpec } from './context.ts'
+import { FinishedRemovals } from './finished-removals.ts'
 import type { FirewallNetwork } from './firewall/index.ts'
-import type { HostRoute } from './ipam/index.ts'
+import { hostRoutes } from './host-routes.ts'
 import { Locks } from './locks.ts'
-import { networkEvent } from './network-events.ts'
+import { networkEvent, pruneEvent } from './network-events.ts'
+import { BRIDGE_NAME, DEFAULT_BRIDGE, flagOption } from './network-options.ts'
 import { type NetworkWish, readNetworkRequest } from './network-request.ts'
 import { filterNetworks, networkView, type NetworkUser } from './network-view.ts'
 import type { NetworkRecord } from './records.ts'
@@ -14,18 +15,28 @@ import type { NetworkRecord } from './records.ts'
 export class Networks {
   readonly #c: NetworkContext
   readonly #locks = new Locks()
+  readonly #finished: FinishedRemovals
+  /** What recovery takes away of networks that were half made: their ids and names are taken until then. */
+  #undoing: Promise<unknown> = Promise.resolve()
 
   constructor(context: NetworkContext) {
     this.#c = context
+    this.#finished = new FinishedRemovals(context.store)
   }
 
   /** Makes a network. The same id again returns what is there. */
   async create(id: string, spec: Json): Promise<{ id: string; warning: string }> {
     return this.#locks.run(id, async () => {
+      await this.#undoing
       const there = this.#c.records.network(id)
       if (there?.phase === 'ready') return { id, warning: '' }
       if (there) throw conflict(`network ${id} is being removed`)
-      await this.make(id, readNetworkRequest(spec), { predefined: false })
+      const wish = readNetworkRequest(spec)
+      if (flagOption(wish.options, DEFAULT_BRIDGE) === true) {
+        throw invalid(`option ${DEFAULT_BRIDGE}=true cannot be: the default bridge is the network "bridge"`)
+      }
+      await this.make(id, wish, { predefined: false })
+      this.#finished.forget(wish.name)
       return { id, warning: '' }
     })
   }
@@ -34,7 +45,7 @@ export class Networks {
   async make(id: string, wish: NetworkWish, options: { predefined: boolean }): Promise<NetworkRecord> {
     const { store, records, drivers, ipam } = this.#c
     const driver = wish.driver === '' ? drivers.default() : drivers.get(wish.driver)
-    const { singleton, ipam: needsPools } = driver.manifest.capabilities
+    const { singleton, ipam: needsPools, connectivity } = driver.manifest.capabilities
     if (singleton === true && !options.predefined) {
       throw forbidden(`only one instance of "${driver.manifest.name}" network is allowed`)
     }
@@ -48,7 +59,11 @@ export class Networks {
         driver: driver.manifest.name,
         pools:
           needsPools === true
-            ? ipam.requestPools({ id, name: wish.name }, wishes, hostRoutes(wish.options[BRIDGE_NAME]))
+            ? ipam.requestPools(
+                { id, name: wish.name, onHostNetwork: connectivity === 'l2' },
+                wishes,
+                hostRoutes(wish.options[BRIDGE_NAME]),
+              )
             : [],
         state: undefined,
         phase: 'creating',
@@ -56,6 +71,7 @@ export class Networks {
         created: new Date().toISOString(),
       }
       driver.validate(networkSpec(network))
+      this.#refuseSharedBridge(network)
       records.putNetwork(network)
       return network
     })
@@ -77,10 +93,37 @@ export class Networks {
     }
   }
 
+  /** Two networks on one bridge would not be kept apart, and one would go with the other. */
+  #refuseSharedBridge(network: NetworkRecord): void {
+    const device = network.options[BRIDGE_NAME]
+    if (!device) return
+    const other = this.#c.records
+      .networks()
+      .filter((n) => n.phase !== 'gone' && n.driver === network.driver)
+      .find((n) => this.#c.drivers.get(n.driver).hostSide(networkSpec(n))?.interface === device)
+    if (!other) return
+    throw forbidden(
+      `cannot create network ${network.name} (${device}): conflicts with network ${other.name} (${other.id}): ` +
+        'networks have same bridge name',
+    )
+  }
+
   async #undo(network: NetworkRecord): Promise<void> {
     this.#c.firewall.removeNetwork(network.id)
     await this.#c.drivers.get(network.driver).deleteNetwork(networkSpec(network), undefined)
     this.#forget(network)
+  }
+
+  /** Undoes, in the background, a network whose making was cut short; new ones wait for it. */
+  undoInBackground(network: NetworkRecord): void {
+    const undone = this.#undo(network)
+    this.#undoing = Promise.allSettled([this.#undoing, undone])
+    this.#c.background.add(`removal of network ${network.name}`, undone)
+  }
+
+  /** Resolves when nothing of networks that were half made is left. */
+  async undone(): Promise<void> {
+    await this.#undoing
   }
 
   #forget(network: NetworkRecord): void {
@@ -99,7 +142,7 @@ export class Networks {
     if (byName?.phase === 'ready') return byName
     const [like, other] = records.networksLike(ref)
     if (like && other) {
-      throw conflict(
+      throw invalid(
         `network ${ref} is ambiguous (${records.networksLike(ref).length} matches found based on ID prefix)`,
       )
     }
@@ -132,7 +175,8 @@ export class Networks {
 
   /** Removes a network that nobody uses. */
   async remove(ref: string): Promise<void> {
-    const { id } = this.resolve(ref)
+    const id = this.#toRemove(ref)
+    if (id === undefined) return
     await this.#locks.run(id, async () => {
       const network = this.#c.store.transaction(() => {
         const network = this.resolve(id)
@@ -145,6 +189,23 @@ export class Networks {
     })
   }
 
+  /** Undefined when recovery has removed it, and this is who asked for that. */
+  #toRemove(ref: string): string | undefined {
+    try {
+      return this.resolve(ref).id
+    } catch (error) {
+      if (isKind(error, 'not-found') && this.#finished.take(ref)) return undefined
+      throw error
+    }
+  }
+
+  /** A removal that was cut short: who asked for it asks again. */
+  finishInterrupted(network: NetworkRecord): void {
+    this.#finished.note(network)
+    if (network.phase === 'deleting') this.finishRemoval(network)
+    else this.#forgetWhenGone(network, this.#endDevice(network))
+  }
+
   #refuseInUse(network: NetworkRecord): void {
     const users = this.#c.records.endpointsOn(network.id)
     if (users.length === 0) return
@@ -154,17 +215,26 @@ export class Networks {
 
   /** From phase `deleting` on: out of the firewall and out of sight at once; its device ends in the background. */
   finishRemoval(network: NetworkRecord): void {
-    const { store, records, ipam, drivers, firewall, background } = this.#c
-    const gone = drivers.get(network.driver).deleteNetwork(networkSpec(network), network.state)
+    const { store, records, ipam, firewall } = this.#c
+    const gone = this.#endDevice(network)
     firewall.removeNetwork(network.id)
     store.transaction(() => {
       ipam.releasePools(network.id)
       records.setNetworkPhase(network.id, 'gone')
-      store.emit(networkEvent('destroy', network))
+      if (!network.predefined) store.emit(networkEvent('destroy', network))
     })
-    background.add(
-      `removal of network ${network.name}`,
-      gone.then(() => records.deleteNetwork(network.id)),
+    this.#forgetWhenGone(network, gone)
+  }
+
+  /** Its device carries nothing any more when this returns. */
+  #endDevice(network: NetworkRecord): Promise<void> {
+    return this.#c.drivers.get(network.driver).deleteNetwork(networkSpec(network), network.state)
+  }
+
+  #forgetWhenGone({ id, name }: NetworkRecord, gone: Promise<void>): void {
+    this.#c.background.add(
+      `removal of network ${name}`,
+      gone.then(() => this.#c.records.deleteNetwork(id)),
     )
   }
 
@@ -180,6 +250,7 @@ export class Networks {
         this.#c.log.warn({ network: network.name, error }, 'network could not be pruned')
       }
     }
+    this.#c.store.emit(pruneEvent)
     return { NetworksDeleted: deleted }
   }
 
@@ -187,26 +258,6 @@ export class Networks {
     return this.#locks.idle()
   }
 }
-
-/** Subnets that the host has routes to, so that no pool is laid over them; those of a device that the network uses do not count. */
-export function hostRoutes(except?: string): HostRoute[] {
-  const link = new RtNetlink()
-  try {
-    const names = new Map(link.links().map((l) => [l.index, l.name]))
-    return link
-      .routes()
-      .filter((r) => r.table !== LOCAL_TABLE)
-      .flatMap(({ destination, linkIndex = 0 }) =>
-        destination === undefined ? [] : [{ cidr: destination, device: names.get(linkIndex) ?? '' }],
-      )
-      .filter(({ device }) => device !== except)
-  } finally {
-    link.close()
-  }
-}
-/** Option of a network: the device that it uses, which may have its addresses already. */
-export const BRIDGE_NAME = 'com.docker.network.bridge.name'
-const LOCAL_TABLE = 255
 
 /** What the firewall must know of a network; undefined when it has no device on the host. */
 export function firewallNetwork(c: NetworkContext, network: NetworkRecord): FirewallNetwork | undefined {

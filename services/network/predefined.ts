@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { addressText, parsePrefix } from '../../shared/kernel/inet.ts'
 import { contains, type NetworkContext } from './context.ts'
 import type { NetworkWish } from './network-request.ts'
-import { BRIDGE_NAME, hostRoutes, type Networks } from './networks.ts'
+import { hostRoutes } from './host-routes.ts'
+import { BRIDGE_NAME, DEFAULT_BRIDGE } from './network-options.ts'
+import type { Networks } from './networks.ts'
 
 const wish = (name: string, driver: string, more: Partial<NetworkWish> = {}): NetworkWish => ({
   name,
@@ -28,6 +30,7 @@ const P = 'com.docker.network'
  * others are of use without the default bridge.
  */
 export async function ensurePredefined(c: NetworkContext, networks: Networks): Promise<string[]> {
+  await networks.undone()
   const missing = (name: string): boolean => c.records.networkNamed(name) === undefined
   for (const [name, driver] of [
     ['none', 'null'],
@@ -35,9 +38,10 @@ export async function ensurePredefined(c: NetworkContext, networks: Networks): P
   ] as const) {
     if (missing(name)) await networks.make(newId(), wish(name, driver), { predefined: true })
   }
-  if (!missing('bridge')) return []
   try {
-    await makeDefaultBridge(c, networks)
+    const kept = renewDefaultBridge(c, networks)
+    if (kept !== undefined) return [kept]
+    if (missing('bridge')) await makeDefaultBridge(c, networks)
     return []
   } catch (error) {
     return [`there is no default bridge network: ${(error as Error).message}`]
@@ -46,10 +50,31 @@ export async function ensurePredefined(c: NetworkContext, networks: Networks): P
 
 export const newId = (): string => randomBytes(32).toString('hex')
 
+/**
+ * Takes the default bridge away when the configuration has another address for it now, so that it is made anew. Containers on it keep
+ * it as it is: then the operator is told.
+ */
+function renewDefaultBridge(c: NetworkContext, networks: Networks): string | undefined {
+  const address = c.config.network?.defaultBridge
+  const bridge = c.records.networkNamed('bridge')
+  if (address === undefined || !bridge) return undefined
+  const { subnet, gateway } = subnetOf(address)
+  const pool = bridge.pools.find((p) => !p.v6)
+  if (pool?.cidr === subnet && pool.gateway === gateway) return undefined
+  if (c.records.endpointsOn(bridge.id).length > 0) {
+    return (
+      `network.defaultBridge is ${address} now, but the default bridge (${pool?.cidr ?? ''}) has containers: ` +
+      'it changes at the first start of the engine without them'
+    )
+  }
+  networks.finishRemoval(bridge)
+  return undefined
+}
+
 async function makeDefaultBridge(c: NetworkContext, networks: Networks): Promise<void> {
   const device = `${c.config.engine}0`
   const options = {
-    [`${P}.bridge.default_bridge`]: 'true',
+    [DEFAULT_BRIDGE]: 'true',
     [`${P}.bridge.enable_icc`]: 'true',
     [`${P}.bridge.enable_ip_masquerade`]: 'true',
     [`${P}.bridge.host_binding_ipv4`]: '0.0.0.0',

@@ -90,24 +90,11 @@ export class Recovery {
   }
 
   #finishNetworks(): void {
-    const { records, store, drivers, ipam, background } = this.#p.context
-    for (const network of records.networks()) {
+    for (const network of this.#p.context.records.networks()) {
       if (network.phase === 'ready') continue
       void this.#attempt(`removal of network ${network.name}`, () => {
-        if (network.phase === 'deleting') {
-          this.#networks.finishRemoval(network)
-          return
-        }
-        const gone = drivers.get(network.driver).deleteNetwork(networkSpec(network), network.state)
-        background.add(
-          `removal of network ${network.name}`,
-          gone.then(() =>
-            store.transaction(() => {
-              ipam.releasePools(network.id)
-              records.deleteNetwork(network.id)
-            }),
-          ),
-        )
+        if (network.phase === 'creating') this.#networks.undoInBackground(network)
+        else this.#networks.finishInterrupted(network)
       })
     }
   }

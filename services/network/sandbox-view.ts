@@ -1,4 +1,5 @@
 import type { EndpointInfo, PortBinding, SandboxInfo } from '../../shared/contracts/index.ts'
+import { poolOf } from './context.ts'
 import { gatewayOf, type Placed } from './gateway.ts'
 import { dnsNames } from './names.ts'
 import type { SandboxRecord } from './records.ts'
@@ -28,8 +29,7 @@ export function sandboxInfo({ sandbox, root, files, endpoints, ports }: SandboxP
 }
 
 function endpointInfo(sandbox: SandboxRecord, { endpoint, network }: Placed): EndpointInfo {
-  const prefixLength = (v6: boolean, address: string): number =>
-    address === '' ? 0 : Number(network.pools.find((p) => p.v6 === v6)?.cidr.split('/')[1] ?? 0)
+  const prefixLength = (address: string): number => Number(poolOf(network, address)?.cidr.split('/')[1] ?? 0)
   return {
     networkId: network.id,
     networkName: network.name,
@@ -37,11 +37,11 @@ function endpointInfo(sandbox: SandboxRecord, { endpoint, network }: Placed): En
     interface: endpoint.interface,
     mac: endpoint.mac,
     ipv4: endpoint.ipv4,
-    ipv4PrefixLength: prefixLength(false, endpoint.ipv4),
-    gateway4: endpoint.ipv4 === '' ? '' : gatewayOf(network, false),
+    ipv4PrefixLength: prefixLength(endpoint.ipv4),
+    gateway4: gatewayOf(network, endpoint.ipv4),
     ipv6: endpoint.ipv6,
-    ipv6PrefixLength: prefixLength(true, endpoint.ipv6),
-    gateway6: endpoint.ipv6 === '' ? '' : gatewayOf(network, true),
+    ipv6PrefixLength: prefixLength(endpoint.ipv6),
+    gateway6: gatewayOf(network, endpoint.ipv6),
     aliases: [...endpoint.request.aliases],
     dnsNames: network.predefined ? [] : dnsNames(sandbox, endpoint),
   }

@@ -80,6 +80,7 @@ function checkEvents(net: NetworkService, networks: readonly string[]): void {
   const made = new Set<string>()
   for (const { payload } of net.events()) {
     const { Action: action, Actor: actor } = payload
+    if (action === 'prune') continue
     const key = action.endsWith('connect') ? `${actor.ID} ${actor.Attributes['container']}` : actor.ID
     const set = action.endsWith('connect') ? connected : made
     if (action === 'connect' || action === 'create') {

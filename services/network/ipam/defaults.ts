@@ -40,25 +40,55 @@ export function uniqueLocalBase(random: Uint8Array): string {
   return `${group(0xfd, a)}:${group(b, c)}:${group(d, e)}::/48`
 }
 
-/** The first block of the ranges that overlaps none of `taken`; undefined when there is none. */
-export function firstFree(ranges: readonly ParsedRange[], v6: boolean, taken: readonly Prefix[]): Prefix | undefined {
-  const sorted = taken.filter((prefix) => prefix.v6 === v6).sort((a, b) => (a.first < b.first ? -1 : 1))
-  for (const { base, size } of ranges) {
-    if (base.v6 !== v6) continue
-    const free = firstFreeIn(base, size, sorted)
-    if (free) return free
+/** Finds blocks that are free, the lowest first. */
+export class DefaultPools {
+  readonly #ranges: readonly ParsedRange[]
+  /** Below these addresses of the ranges all was taken, so that nobody has to look there again. */
+  readonly #from: bigint[]
+
+  constructor(ranges: readonly ParsedRange[]) {
+    this.#ranges = ranges
+    this.#from = ranges.map(({ base }) => base.first)
   }
-  return undefined
+
+  has(v6: boolean): boolean {
+    return this.#ranges.some(({ base }) => base.v6 === v6)
+  }
+
+  /** The first block of the ranges that is not taken; undefined when there is none. `taken`: what a block overlaps. */
+  firstFree(v6: boolean, taken: (block: Span) => Span | undefined): Prefix | undefined {
+    const free = this.#search(v6, taken)
+    if (free) return free
+    // What kept a block from being used may be gone: a route of the host.
+    this.#ranges.forEach(({ base }, i) => (this.#from[i] = base.first))
+    return this.#search(v6, taken)
+  }
+
+  #search(v6: boolean, taken: (block: Span) => Span | undefined): Prefix | undefined {
+    for (const [i, { base, size }] of this.#ranges.entries()) {
+      if (base.v6 !== v6) continue
+      const step = 1n << BigInt((v6 ? 128 : 32) - size)
+      for (let first = this.#from[i] ?? base.first; first <= base.last;) {
+        const candidate = { v6, first, last: first + step - 1n }
+        const other = taken(candidate)
+        this.#from[i] = first
+        if (!other) return prefixAt(first, size, v6)
+        // Either lies in the other: the next candidate begins where both have ended.
+        first = (other.last > candidate.last ? other.last : candidate.last) + 1n
+      }
+    }
+    return undefined
+  }
+
+  /** A block may be free again. */
+  release({ v6, first }: Span): void {
+    for (const [i, { base, size }] of this.#ranges.entries()) {
+      const from = this.#from[i] ?? base.first
+      if (base.v6 !== v6 || first >= from) continue
+      const lowest = prefixAt(first, size, v6).first
+      this.#from[i] = lowest < base.first ? base.first : lowest
+    }
+  }
 }
 
-function firstFreeIn(base: Prefix, size: number, sorted: readonly Prefix[]): Prefix | undefined {
-  let candidate = prefixAt(base.first, size, base.v6)
-  for (const block of sorted) {
-    if (block.last < candidate.first) continue
-    if (block.first > candidate.last) break
-    // Go on with the first candidate that begins after the block.
-    candidate = prefixAt((block.last > candidate.last ? block.last : candidate.last) + 1n, size, base.v6)
-    if (candidate.first <= block.last) candidate = prefixAt(candidate.last + 1n, size, base.v6)
-  }
-  return candidate.first >= base.first && candidate.last <= base.last ? candidate : undefined
-}
+type Span = Pick<Prefix, 'v6' | 'first' | 'last'>

@@ -67,7 +67,7 @@ describe('pools', () => {
   test('two subnets of one network must not overlap, and nothing stays of a refused network', () => {
     const { ipam } = setUp()
     const wishes = [{ subnet: '10.1.0.0/16' }, { subnet: '10.1.2.0/24' }]
-    assert.throws(() => ipam.requestPools(NET, wishes, []), refused('forbidden', 'mynet itself'))
+    assert.throws(() => ipam.requestPools(NET, wishes, []), refused('forbidden', 'the network itself'))
     assert.deepEqual(ipam.poolsOf(NET.id), [])
   })
 

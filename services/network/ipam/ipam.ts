@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { conflict, forbidden } from '../../../shared/errors/index.ts'
 import type { Store } from '../../../shared/store/index.ts'
 import { AddressBook } from './addresses.ts'
-import { DEFAULT_POOLS, firstFree, parseRanges, uniqueLocalBase, type ParsedRange } from './defaults.ts'
+import { Blocks } from './blocks.ts'
+import { DEFAULT_POOLS, DefaultPools, parseRanges, uniqueLocalBase } from './defaults.ts'
 import { overlaps, parsePrefix, type Prefix } from './prefix.ts'
+import { TakenPools } from './taken.ts'
 import type { AddressLease, AddressRequest, HostRoute, Pool, PoolRange, PoolWish } from './types.ts'
 import { parseWishes, resolvePool, type ParsedWish } from './wishes.ts'
 
@@ -38,25 +40,29 @@ export class Ipam {
   /** SQL, one string a schema version, for the service's list of migrations. */
   static readonly migrations = MIGRATIONS
   readonly #store: Store
-  readonly #ranges: readonly ParsedRange[]
+  readonly #defaults: DefaultPools
+  /** For IPv6 when the defaults have none. */
+  #uniqueLocal: DefaultPools | undefined
   readonly #addresses: AddressBook
-  /** Networks' subnets, understood once. */
-  readonly #prefixes = new Map<string, Prefix>()
+  readonly #taken: TakenPools
+  /** The host's routes, understood once. */
+  #routes = new Map<string, Prefix | undefined>()
 
   /** `pools`: the default ranges; throws `invalid` when one of them makes no sense. */
   constructor(store: Store, options: { pools?: readonly PoolRange[] | undefined } = {}) {
     this.#store = store
-    this.#ranges = parseRanges(options.pools ?? DEFAULT_POOLS)
+    this.#defaults = new DefaultPools(parseRanges(options.pools ?? DEFAULT_POOLS))
     this.#addresses = new AddressBook(store)
+    this.#taken = new TakenPools(store)
   }
 
   /**
    * Gives a network its subnets, one for each wish, in order. Repeating it for the same network returns what it has. Throws
    * `invalid` for a wish that makes no sense, `forbidden` when a subnet overlaps (naming with what), `conflict` when no default
-   * pool is left.
+   * pool is left. A network that is part of the host's own one (`onHostNetwork`) may have a subnet that the host has a route to.
    */
   requestPools(
-    network: { readonly id: string; readonly name: string },
+    network: { readonly id: string; readonly name: string; readonly onHostNetwork?: boolean },
     wishes: readonly PoolWish[],
     routes: readonly HostRoute[],
   ): Pool[] {
@@ -64,20 +70,35 @@ export class Ipam {
     if (existing.length > 0) return existing
     const parsed = parseWishes(wishes)
     return this.#store.transaction(() => {
-      const taken = this.#takenBlocks(routes)
+      const routed = this.#routeBlocks(routes)
+      const own: Prefix[] = []
       return parsed.map((wish, position) => {
-        const subnet = wish.subnet ?? this.#defaultSubnet(wish, taken)
-        const other = taken.find((block) => overlaps(block.prefix, subnet))
+        const subnet = wish.subnet ?? this.#defaultSubnet(wish, routed)
+        const other = this.#overlapping(subnet, own, network.onHostNetwork === true ? undefined : routed)
         if (other) {
           throw forbidden(
             `invalid pool request: Pool overlaps with other one on this address space: ${subnet.cidr} overlaps with ` +
-              `${other.prefix.cidr} of ${other.who}; choose another --subnet`,
+              `${other.cidr} of ${other.who}; choose another --subnet`,
           )
         }
-        taken.push({ prefix: subnet, who: `network ${network.name} itself` })
+        own.push(subnet)
+        this.#taken.add(network.id, subnet)
         return this.#insertPool(network, position, resolvePool(wish, subnet))
       })
     })
+  }
+
+  #overlapping(
+    subnet: Prefix,
+    own: readonly Prefix[],
+    routed: Blocks<HostRoute> | undefined,
+  ): { cidr: string; who: string } | undefined {
+    const mine = own.find((prefix) => overlaps(prefix, subnet))
+    if (mine) return { cidr: mine.cidr, who: 'the network itself' }
+    const pool = this.#taken.overlapping(subnet)
+    if (pool) return { cidr: pool.prefix.cidr, who: `network ${pool.name} (${pool.id.slice(0, 12)})` }
+    const route = routed?.overlapping(subnet)
+    return route && { cidr: route.prefix.cidr, who: `a route of this host (device ${route.what.device})` }
   }
 
   /** A network's pools, in the order of the wishes. */
@@ -91,7 +112,8 @@ export class Ipam {
   releasePools(networkId: string): void {
     for (const { cidr } of this.poolsOf(networkId)) {
       this.#addresses.forget(networkId, cidr)
-      this.#prefixes.delete(cidr)
+      const prefix = parsePrefix(cidr)
+      if (prefix) for (const pools of [this.#defaults, this.#uniqueLocal]) pools?.release(prefix)
     }
     this.#store.run('DELETE FROM ipam_pools WHERE network_id = ?', networkId)
   }
@@ -121,34 +143,25 @@ export class Ipam {
     return this.#addresses.owners()
   }
 
-  #takenBlocks(routes: readonly HostRoute[]): { prefix: Prefix; who: string }[] {
-    const pools = this.#store.all<PoolRow>('SELECT * FROM ipam_pools').flatMap((row) => {
-      const prefix = this.#prefix(row.cidr)
-      return prefix ? [{ prefix, who: `network ${row.network_name} (${row.network_id.slice(0, 12)})` }] : []
+  #routeBlocks(routes: readonly HostRoute[]): Blocks<HostRoute> {
+    const known = this.#routes
+    this.#routes = new Map()
+    const blocks = routes.flatMap((what) => {
+      const { cidr } = what
+      const prefix = known.has(cidr) ? known.get(cidr) : parsePrefix(cidr)
+      this.#routes.set(cidr, prefix)
+      return prefix && prefix.length > 0 ? [{ prefix, what }] : []
     })
-    const routed = routes.flatMap(({ cidr, device }) => {
-      const prefix = parsePrefix(cidr)
-      return prefix && prefix.length > 0 ? [{ prefix, who: `a route of this host (device ${device})` }] : []
-    })
-    return [...pools, ...routed]
+    return Blocks.of(blocks)
   }
 
-  #prefix(cidr: string): Prefix | undefined {
-    const known = this.#prefixes.get(cidr)
-    if (known) return known
-    const prefix = parsePrefix(cidr)
-    if (prefix) this.#prefixes.set(cidr, prefix)
-    return prefix
-  }
-
-  #defaultSubnet(wish: ParsedWish, taken: readonly { prefix: Prefix }[]): Prefix {
-    const ranges = this.#ranges.some(({ base }) => base.v6 === wish.v6)
-      ? this.#ranges
-      : parseRanges([{ base: this.#uniqueLocalBase(), size: 64 }])
-    const free = firstFree(
-      ranges,
+  #defaultSubnet(wish: ParsedWish, routed: Blocks<HostRoute>): Prefix {
+    const pools = this.#defaults.has(wish.v6)
+      ? this.#defaults
+      : (this.#uniqueLocal ??= new DefaultPools(parseRanges([{ base: this.#uniqueLocalBase(), size: 64 }])))
+    const free = pools.firstFree(
       wish.v6,
-      taken.map((block) => block.prefix),
+      (block) => (this.#taken.overlapping(block) ?? routed.overlapping(block))?.prefix,
     )
     if (free) return free
     throw conflict(
