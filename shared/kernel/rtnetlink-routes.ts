@@ -133,7 +133,10 @@ export const getRoutes = (): NetlinkRequest => ({
   about: 'routes',
 })
 
-export function parseRoute(message: Buffer): Route & { readonly type: number } {
+/** Without parsing it: two thirds of a host's routes are of other types, such as those to its own addresses. */
+export const isUnicast = (message: Buffer): boolean => message.readUInt8(7) === RTN_UNICAST
+
+export function parseRoute(message: Buffer): Route {
   const attributes = parseAttributes(message.subarray(12))
   const destination = attributes.get(RTA.DST)
   const gateway = attributes.get(RTA.GATEWAY)
@@ -141,7 +144,6 @@ export function parseRoute(message: Buffer): Route & { readonly type: number } {
   return {
     family: message.readUInt8(0) === 10 ? 6 : 4,
     table: attributes.get(RTA.TABLE)?.readUInt32LE() ?? message.readUInt8(4),
-    type: message.readUInt8(7),
     metric: attributes.get(RTA.PRIORITY)?.readUInt32LE() ?? 0,
     ...(destination ? { destination: `${addressText(destination)}/${message.readUInt8(1)}` } : {}),
     ...(gateway ? { gateway: addressText(gateway) } : {}),

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { addressBytes, addressText, macBytes, macText, parsePrefix } from './inet.ts'
 import { attribute, nest, parseAttributes, text, textOf, u16, u32 } from './netlink.ts'
 import { newLink, parseLink, parseStats, setLink } from './rtnetlink-links.ts'
-import { addAddress, parseAddress, parseRoute, replaceRoute } from './rtnetlink-routes.ts'
+import { addAddress, isUnicast, parseAddress, parseRoute, replaceRoute } from './rtnetlink-routes.ts'
 
 void describe('netlink attributes', () => {
   void it('are padded to four bytes and read back', () => {
@@ -67,10 +67,10 @@ void describe('rtnetlink messages', () => {
 
   void it('routes', () => {
     const viaGateway = { destination: 'default4', gateway: '10.0.0.1', linkIndex: 4 }
+    assert.ok(isUnicast(replaceRoute(viaGateway).body))
     assert.deepEqual(parseRoute(replaceRoute(viaGateway).body), {
       family: 4,
       table: 254,
-      type: 1,
       metric: 0,
       gateway: '10.0.0.1',
       linkIndex: 4,

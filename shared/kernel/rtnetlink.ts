@@ -24,6 +24,7 @@ import {
   deleteRoute,
   getAddresses,
   getRoutes,
+  isUnicast,
   type NewRoute,
   parseAddress,
   parseRoute,
@@ -35,7 +36,6 @@ export type { BridgePortFlags, Link, LinkCounters, MacvlanMode } from './rtnetli
 export { MACVLAN_MODES } from './rtnetlink-links.ts'
 
 const NETLINK_ROUTE = 0
-const RTN_UNICAST = 1
 
 /**
  * Links, addresses and routes of the network namespace in which this object was made (it goes on to speak of that
@@ -118,10 +118,7 @@ export class RtNetlink {
 
   /** Unicast routes of all tables. */
   routes(): Route[] {
-    return this.#socket
-      .dump(getRoutes())
-      .map(parseRoute)
-      .filter((r) => r.type === RTN_UNICAST)
+    return this.#socket.dump(getRoutes()).filter(isUnicast).map(parseRoute)
   }
 
   /** Counters of every link, by index. */
