@@ -159,22 +159,83 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       assert.deepEqual(service.directories(), [])
     })
 
-    test('reconcile removes what has no owner, and only under our parents', async () => {
-      const [kept, dropped] = [id(), id()]
+    test('reconcile removes what has no owner, and what came back of what it removed', async () => {
+      const [kept, dropped, back] = [id(), id(), id()]
       await service.keeper.create(kept, '', {})
       await service.keeper.create(dropped, '/custom', {})
-      await service.driver.create(`${service.parent}/stray`, {})
-      await service.driver.create('/somebody-elses', {})
+      await service.keeper.create(back, '', {})
+      await service.keeper.delete(back)
+      await service.driver.create(`${service.parent}/${back}`, {})
       assert.deepEqual(
         (await service.keeper.reconcile(new Set([kept]))).sort(),
-        [dropped, `${service.parent}/stray`].sort(),
+        [dropped, `${service.parent}/${back}`].sort(),
       )
       assert.equal(await service.driver.exists(`${service.parent}/${kept}`), true)
       assert.equal(await service.driver.exists('/custom'), false)
-      assert.equal(await service.driver.exists('/somebody-elses'), true)
       await service.keeper.delete(kept)
-      await service.driver.remove('/somebody-elses')
       assert.deepEqual(service.directories(), [])
+    })
+
+    test('what others have under the same parent is left alone, also when it is named like a container', async () => {
+      const theirs = ['session', id()].map((name) => `${service.parent}/${name}`)
+      for (const path of [...theirs, '/somebody-elses']) {
+        await service.driver.create(path, {})
+        service.tree.enter(path, 4711)
+      }
+      assert.deepEqual(await service.keeper.reconcile(new Set()), [])
+      for (const path of [...theirs, '/somebody-elses']) assert.deepEqual(await service.driver.pids(path), [4711])
+    })
+
+    test("a parent below the engine's own is no stray", async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, `${service.parent}/team-a`, {})).group
+      service.tree.enter(path, 4711)
+      await service.restart()
+      assert.deepEqual(await service.keeper.reconcile(new Set([group])), [])
+      assert.deepEqual(await service.driver.pids(path), [4711])
+      await service.keeper.delete(group)
+      assert.deepEqual(service.directories(), [])
+    })
+
+    test("another container's group is refused as parent, and one that held it once is not removed", async () => {
+      const [outer, inner] = [id(), id()]
+      const { path } = (await service.keeper.create(outer, '', {})).group
+      await assert.rejects(
+        service.keeper.create(inner, path, {}),
+        (e) => isKind(e, 'conflict') && e.message.includes(outer),
+      )
+      await service.keeper.delete(outer)
+      await service.keeper.create(inner, path, {})
+      assert.deepEqual(await service.keeper.reconcile(new Set([inner])), [])
+      assert.equal(await service.driver.exists(`${path}/${inner}`), true)
+      await service.keeper.delete(inner)
+      assert.deepEqual(service.directories(), [])
+    })
+
+    test('a group whose driver cannot run any more is forgotten, and made by the one that can', async () => {
+      const [started, deleted] = [id(), id()]
+      for (const group of [started, deleted]) await service.keeper.create(group, '', {})
+      for (const path of service.directories().reverse()) service.tree.rmdir(path) // the host was booted
+      const other = service.driver.manifest.name === 'cgroupfs-v1' ? 'cgroupfs-v2' : 'cgroupfs-v1'
+      service.store.run('UPDATE groups SET driver = ?', other)
+      service.store.run('UPDATE parents SET driver = ?', other)
+      await service.restart()
+      assert.equal(await service.keeper.oomKilled(started), false)
+      assert.equal(await service.keeper.delete(deleted), false)
+      assert.equal((await service.keeper.create(started, '', {})).group.driver, service.driver.manifest.name)
+      await service.keeper.delete(started)
+      assert.deepEqual(service.directories(), [])
+      assert.deepEqual(service.groups.live(), [])
+    })
+
+    test('a group that cannot be watched is made and sampled', async (t) => {
+      const group = id()
+      t.mock.method(service.driver, 'watchOom', () => {
+        throw Object.assign(new Error('ENOSPC: no space left on device, watch'), { code: 'ENOSPC' })
+      })
+      await service.keeper.create(group, '', {})
+      assert.equal((await service.metrics.sample([group])).size, 1)
+      await service.keeper.delete(group)
     })
 
     test('killed at any write, the service leaves nothing behind', async () => {

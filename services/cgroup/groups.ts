@@ -1,7 +1,7 @@
-import { mergeResources } from '../../shared/cgroup/index.ts'
+import { mergeResources, parentsOf } from '../../shared/cgroup/index.ts'
 import type { Resources } from '../../shared/contracts/index.ts'
 import type { CgroupDriver, DriverSet } from '../../shared/drivers/index.ts'
-import { notFound } from '../../shared/errors/index.ts'
+import { conflict, notFound } from '../../shared/errors/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
 import type { Metrics } from './metrics.ts'
 import type { OomWatch } from './oom.ts'
@@ -35,10 +35,11 @@ export class GroupKeeper {
 
   async create(id: string, parent: string, resources: Resources): Promise<{ group: Group; driver: CgroupDriver }> {
     const known = this.#groups.get(id)
-    const driver = known ? this.#drivers.get(known.driver) : this.#drivers.default()
+    const driver = (known && this.#driverOf(known)) ?? this.#drivers.default()
     driver.check(resources, false)
     const path = driver.pathFor(id, parent)
     if (known && known.path !== path) await this.delete(id)
+    if (parent !== '') this.#refuseOthers(path, parent)
     const again = known?.path === path && (await driver.exists(path))
     const group: Group = {
       id,
@@ -64,8 +65,25 @@ export class GroupKeeper {
     return { group, driver }
   }
 
+  /** undefined when it cannot run any more: the host was booted with other hierarchies, where the group cannot be. */
+  #driverOf(group: Group): CgroupDriver | undefined {
+    return this.#drivers.usable().find((d) => d.manifest.name === group.driver)
+  }
+
+  /** A group within another container's would end with that. */
+  #refuseOthers(path: string, parent: string): void {
+    const owner = this.#groups.ownerOf(parentsOf(path))
+    if (owner !== undefined)
+      throw conflict(`cgroup-parent "${parent}" is the group of container ${owner}: choose another`)
+  }
+
+  /** A group that cannot be watched (no inotify watch or file is left to have) is still sampled. */
   async #adopt(group: Group, driver: CgroupDriver): Promise<void> {
-    this.#oom.watch(group, driver, await driver.oomKills(group.path))
+    try {
+      this.#oom.watch(group, driver, await driver.oomKills(group.path))
+    } catch (error) {
+      this.#log.warn({ err: error, container: group.id, cgroup: group.path }, 'cannot watch a cgroup for OOM kills')
+    }
     this.#metrics.add(group.id, group.path, group.driver)
   }
 
@@ -73,9 +91,11 @@ export class GroupKeeper {
   async delete(id: string): Promise<boolean> {
     const group = this.#groups.get(id)
     if (!group) return this.#groups.lastOom(id) > 0
-    const driver = this.#drivers.get(group.driver)
-    this.#oom.saw(id, await driver.oomKills(group.path))
-    await driver.remove(group.path)
+    const driver = this.#driverOf(group)
+    if (driver) {
+      this.#oom.saw(id, await driver.oomKills(group.path))
+      await driver.remove(group.path)
+    }
     const total = Math.max(group.oom, this.#oom.total(id))
     this.#oom.unwatch(id)
     this.#metrics.remove(id)
@@ -84,9 +104,9 @@ export class GroupKeeper {
   }
 
   /** The record goes last; with it those parents that were made and are empty now. */
-  async #forget(group: Group, driver: CgroupDriver, oom: number): Promise<void> {
+  async #forget(group: Group, driver: CgroupDriver | undefined, oom: number): Promise<void> {
     await this.#parents.run(async () => {
-      const left = await driver.removeParents(this.#groups.parents(group.driver))
+      const left = driver ? await driver.removeParents(this.#groups.parents(group.driver)) : []
       this.#groups.forget(group.id, oom, group.driver, left)
     })
   }
@@ -103,11 +123,12 @@ export class GroupKeeper {
   async oomKilled(id: string): Promise<boolean> {
     const group = this.#groups.get(id)
     if (!group) return this.#groups.lastOom(id) > 0
-    this.#oom.saw(id, await this.#drivers.get(group.driver).oomKills(group.path))
+    const driver = this.#driverOf(group)
+    if (driver) this.#oom.saw(id, await driver.oomKills(group.path))
     return Math.max(group.oom, this.#oom.total(id)) > 0
   }
 
-  /** Removes the groups of containers that are not in `keep`, and what is under the engine's own parent without a record. */
+  /** Removes the groups of containers that are not in `keep`, and what came back of those that were removed before. */
   async reconcile(keep: ReadonlySet<string>): Promise<string[]> {
     const removed: string[] = []
     for (const { id } of this.#groups.live()) {
@@ -121,14 +142,17 @@ export class GroupKeeper {
     return removed
   }
 
-  /** Groups under the engine's own parent that have no record, and parents that are not needed any more. */
+  /**
+   * Groups under the engine's parent that were removed and are there again (a runtime that was just joining them makes them anew), and
+   * parents that are not needed any more. The parent may be shared: what was never this engine's is left alone.
+   */
   async #sweep(driver: CgroupDriver): Promise<string[]> {
     const removed: string[] = []
     const there = await driver.list()
     // Asked for afterwards: a group that is made meanwhile has its record before its directory.
-    const known = new Set(this.#groups.live().map((g) => g.path))
+    const gone = new Set(this.#groups.gone())
     for (const path of there) {
-      if (known.has(path)) continue
+      if (!gone.has(path) || this.#isAbove(path)) continue
       await this.#attempt(path, async () => {
         await driver.remove(path)
         removed.push(path)
@@ -139,6 +163,11 @@ export class GroupKeeper {
       this.#groups.keepParents(name, await driver.removeParents(this.#groups.parents(name)))
     })
     return removed
+  }
+
+  /** Whether a container that lives has its group in or below that one. */
+  #isAbove(path: string): boolean {
+    return this.#groups.live().some((g) => g.path === path || g.path.startsWith(`${path}/`))
   }
 
   async #attempt(what: string, work: () => Promise<void>): Promise<void> {
@@ -153,7 +182,10 @@ export class GroupKeeper {
   async recover(): Promise<void> {
     this.#oom.catchUp()
     for (const group of this.#groups.live()) {
-      await this.#attempt(group.id, async () => this.#adopt(group, this.#drivers.get(group.driver)))
+      const driver = this.#driverOf(group)
+      if (driver) await this.#adopt(group, driver)
+      else
+        this.#log.warn({ container: group.id, driver: group.driver }, 'the driver of a cgroup cannot run here any more')
     }
   }
 }

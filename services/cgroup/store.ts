@@ -55,6 +55,17 @@ export class Groups {
     return this.#store.all<Row>('SELECT * FROM groups WHERE deleted IS NULL').map(decode)
   }
 
+  /** Paths of groups that were deleted not long ago. */
+  gone(): string[] {
+    return this.#store.all<{ path: string }>('SELECT path FROM groups WHERE deleted IS NOT NULL').map((r) => r.path)
+  }
+
+  /** The container whose group is one of `paths`. */
+  ownerOf(paths: readonly string[]): string | undefined {
+    const sql = `SELECT id FROM groups WHERE deleted IS NULL AND path IN (${paths.map(() => '?').join()})`
+    return this.#store.get<{ id: string }>(sql, ...paths)?.id
+  }
+
   /** OOM kills of a group that was deleted not long ago; 0 when unknown. */
   lastOom(id: string): number {
     return this.#store.get<{ oom: number }>('SELECT oom FROM groups WHERE id = ?', id)?.oom ?? 0

@@ -32,3 +32,15 @@ test('a wrong file is refused, naming the file and the member', (t) => {
   assert.throws(() => loadConfig({ GANTRY_CONFIG: write(t, '{"hosts": "tcp://x"}') }), /hosts must be array/)
   assert.throws(() => loadConfig({ GANTRY_CONFIG: write(t, '{"host": []}') }), /gantry\.json: .*additional/)
 })
+
+test('a cgroup parent has one spelling, and is never the root', (t) => {
+  const parentOf = (text: string) =>
+    loadConfig({ GANTRY_CONFIG: write(t, JSON.stringify({ cgroupParent: text })) }).cgroupParent
+  for (const text of ['containers', '/containers', '//containers/', './containers/.']) {
+    assert.equal(parentOf(text), '/containers', text)
+  }
+  assert.equal(parentOf('machine.slice'), '/machine.slice')
+  for (const text of ['', '/', '.', '//', '..', '/a/..', '/a/../b']) {
+    assert.throws(() => parentOf(text), /gantry\.json: cgroupParent .* is no group below the root/, text)
+  }
+})

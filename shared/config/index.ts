@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { invalid } from '../errors/index.ts'
@@ -16,7 +16,10 @@ export const ConfigFile = Type.Object(
     logLevel: Type.Optional(Type.String()),
     /** Preferred default driver for each kind; otherwise the best that can run here. */
     defaultDrivers: Type.Optional(Type.Record(Type.String(), Type.String())),
-    /** Parent of all container cgroups. */
+    /**
+     * Parent of all container cgroups: a path below the root of the hierarchies (`/containers`), or a slice (`machine.slice`). It
+     * may be shared with others.
+     */
     cgroupParent: Type.Optional(Type.String()),
     network: Type.Optional(
       Type.Object(
@@ -50,6 +53,7 @@ export interface Config extends ConfigFile {
   readonly engine: string
   /** The API's unix socket. */
   readonly socket: string
+  /** Absolute, without `.`, `..` and a slash at its end. */
   readonly cgroupParent: string
 }
 
@@ -72,8 +76,15 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     run,
     engine,
     socket: join(run, 'docker.sock'),
-    cgroupParent: file.cgroupParent ?? `/${engine}`,
+    cgroupParent: file.cgroupParent === undefined ? `/${engine}` : groupParent(path, file.cgroupParent),
   }
+}
+
+/** One spelling for each parent: paths of groups are compared. The root is nobody's to clean up. */
+function groupParent(file: string, given: string): string {
+  const parent = posix.join('/', given).replace(/\/+$/, '')
+  if (parent !== '' && !given.split('/').includes('..')) return parent
+  throw invalid(`${file}: cgroupParent "${given}" is no group below the root: give a path such as "/containers"`)
 }
 
 function readConfigFile(path: string): ConfigFile {
