@@ -94,6 +94,12 @@ test('what the kernel has not got is warned of once each, never silently dropped
   assert.throws(() => check({ CpuRealtimeRuntime: 1 }, NO_SUPPORT), /real-time/)
 })
 
+test('memory without swap accounting is warned of, unless swap is unlimited anyway', () => {
+  const without = { ...ALL, swap: false }
+  assert.match(check({ Memory: 64e6 }, without).join(), /Memory limited without swap\.$/)
+  assert.deepEqual(check({ Memory: 64e6, MemorySwap: -1 }, without), [])
+})
+
 test('negative numbers are refused where they mean nothing', () => {
   for (const r of [
     { CpuShares: -5 },

@@ -65,7 +65,7 @@ function checkSwap({ r, s, update, warn }: Context): void {
   const memory = r.Memory ?? 0
   const swap = r.MemorySwap ?? 0
   if (swap < -1) throw invalid(`Invalid value ${swap} for memory-swap: give bytes, or -1 for unlimited swap`)
-  if (memory > 0 && swap > 0 && !s.swap) {
+  if (memory > 0 && swap !== -1 && !s.swap) {
     warn(
       'Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.',
     )

@@ -294,6 +294,10 @@ describe('what a user asks for', () => {
       [d.NetworkMode, d.IpcMode, d.CgroupnsMode, d.Runtime, d.ShmSize],
       ['bridge', 'private', 'host', 'crun', 67108864],
     )
+    for (const cgroupV2 of [false, true]) {
+      const privileged = withDefaults({ Privileged: true }, { ...facilities, cgroupV2 })
+      assert.equal(privileged.CgroupnsMode, cgroupV2 ? 'private' : 'host')
+    }
     assert.deepEqual(withDefaults({ Privileged: true }, facilities).MaskedPaths, [])
     assert.deepEqual(withDefaults({ LogConfig: { Type: 'none' } }, facilities).LogConfig, { Type: 'none', Config: {} })
   })

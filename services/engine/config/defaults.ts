@@ -35,8 +35,12 @@ export function withDefaults(given: HostConfig, facilities: Facilities): HostCon
   const memory = given.Memory ?? 0
   const options = driver === facilities.logDriver ? { ...facilities.logOptions, ...log.Config } : { ...log.Config }
   const mode = given.NetworkMode
+  const { MemorySwappiness: swappiness = -1, PidsLimit: pids = 0, ...rest } = given
   return {
-    ...given,
+    ...rest,
+    // -1 and 0 are the CLI's "not given", which inspect shows as null.
+    ...(swappiness < 0 ? {} : { MemorySwappiness: swappiness }),
+    ...(pids <= 0 ? {} : { PidsLimit: pids }),
     Memory: memory,
     // Twice the memory, unless said otherwise (docker run --memory).
     MemorySwap: given.MemorySwap || (memory > 0 ? memory * 2 : 0),
@@ -46,7 +50,7 @@ export function withDefaults(given: HostConfig, facilities: Facilities): HostCon
     Runtime: given.Runtime || facilities.runtime,
     ShmSize: given.ShmSize || SHM_SIZE,
     IpcMode: given.IpcMode || 'private',
-    CgroupnsMode: given.CgroupnsMode || (facilities.cgroupV2 && !given.Privileged ? 'private' : 'host'),
+    CgroupnsMode: given.CgroupnsMode || (facilities.cgroupV2 ? 'private' : 'host'),
     CapAdd: capabilities('CapAdd', given.CapAdd ?? []),
     CapDrop: capabilities('CapDrop', given.CapDrop ?? []),
     MaskedPaths: given.MaskedPaths ?? (given.Privileged ? [] : MASKED_PATHS),

@@ -7,7 +7,7 @@ import { parseNetworkMode, parseShareMode } from './modes.ts'
 import { exposedPorts, portRequests } from './ports.ts'
 import { deviceCgroupRules, devices, rlimits, sysctls } from './process-limits.ts'
 import { parseRestartPolicy } from './restart.ts'
-import type { Config, HostConfig } from './schema.ts'
+import type { Config, HostConfig, UpdateBody } from './schema.ts'
 import { capabilities, securityOptions } from './security.ts'
 import { signalNumber } from './signals.ts'
 
@@ -228,6 +228,12 @@ export function checkOptions(config: Config, hostConfig: HostConfig): void {
   const whole = { config, hostConfig }
   checkAll(CONFIG_OPTIONS, config, whole)
   checkAll(HOST_OPTIONS, hostConfig, whole)
+}
+
+/** The same rules over what an update names. */
+export function checkUpdate(body: UpdateBody): void {
+  const rules: Partial<Rules<HostConfig>> = HOST_OPTIONS
+  checkAll(rules as Rules<UpdateBody>, body, { config: {}, hostConfig: body })
 }
 
 function checkAll<T extends object>(rules: Rules<T>, given: T, whole: Whole): void {

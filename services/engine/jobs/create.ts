@@ -11,7 +11,7 @@ import { parseWish, type Wish } from '../config/wish.ts'
 import { INITIAL_STATE, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
-import { limitsAnything, resources } from '../plan/requests.ts'
+import { cgroupParent, limitsAnything, resources } from '../plan/requests.ts'
 import { checkRequest } from '../plan/run-request.ts'
 import type { JobRecord } from './runner.ts'
 
@@ -34,11 +34,14 @@ export async function create(engine: Engine, request: CreateRequest): Promise<{ 
 
     const wish = parseWish(request.body)
     const limits = resources(wish.hostConfig)
+    const parent = cgroupParent(wish.hostConfig)
     const run = checkRequest(wish.hostConfig)
     const [image, facilities, limitCheck, endpoints] = await Promise.all([
       engine.lower.storage['image.resolve']({ ref: wish.config.Image ?? '' }),
       engine.facilities.get(),
-      limitsAnything(limits) ? engine.lower.cgroup['group.check']({ resources: limits }) : { warnings: [] },
+      parent !== '' || limitsAnything(limits)
+        ? engine.lower.cgroup['group.check']({ resources: limits, parent })
+        : { warnings: [] },
       resolveNetworks(engine, wish.endpoints),
       run && engine.lower.exec['process.check'](run),
     ])

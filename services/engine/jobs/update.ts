@@ -1,8 +1,10 @@
-import { mergeResources } from '../../../shared/cgroup/index.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { mergeResources, swapLimit } from '../../../shared/cgroup/index.ts'
 import type { Resources } from '../../../shared/contracts/index.ts'
 import { conflict, invalid } from '../../../shared/errors/index.ts'
 import { parseRestartPolicy } from '../config/restart.ts'
 import { checkBody } from '../config/body.ts'
+import { checkUpdate } from '../config/options.ts'
 import type { HostConfig, UpdateBody } from '../config/schema.ts'
 import { isAlive } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
@@ -24,13 +26,18 @@ export async function update(
       throw conflict('Container is marked for removal and cannot be "update".')
     }
     const updated = updatedHostConfig(hostConfig, body)
-    const { warnings } = await engine.lower.cgroup['group.check']({ resources: resources(updated), update: true })
+    const change = changedLimits(hostConfig, updated)
+    const limited = limitsAnything(resources(body)) || limitsAnything(change)
+    // All limits together, as the next start will ask for them.
+    const { warnings } = limited
+      ? await engine.lower.cgroup['group.check']({ resources: resources(updated) })
+      : { warnings: [] }
     await engine.jobs.run({ name: 'update', container: id, arguments: { body }, intent: true }, async (job) => {
       const { cgroup } = engine.lower
-      if (isAlive(engine.containers.find(id)) && limitsAnything(resources(body))) {
+      if (isAlive(engine.containers.find(id)) && Object.keys(change).length > 0) {
         await job.step(
           'cgroup.group.update',
-          () => cgroup['group.update']({ id, resources: resources(body) }),
+          () => cgroup['group.update']({ id, resources: change }),
           () => cgroup['group.update']({ id, resources: resources(hostConfig) }),
         )
       }
@@ -46,6 +53,15 @@ function recordUpdate(engine: Engine, id: string, hostConfig: HostConfig): void 
   emitContainer(engine.store, container, 'update')
 }
 
+/** Limits that the update changes; one that it takes away (PidsLimit 0, an empty list) is among them. */
+function changedLimits(old: HostConfig, updated: HostConfig): Resources {
+  const before = resources(old)
+  const changed = Object.entries(resources(updated)).filter(
+    ([name, value]) => !isDeepStrictEqual(value, before[name as keyof Resources]),
+  )
+  return Object.fromEntries(changed)
+}
+
 function updatedHostConfig(old: HostConfig, body: UpdateBody): HostConfig {
   for (const field of ['CgroupParent', 'Devices', 'DeviceCgroupRules', 'DeviceRequests', 'Ulimits'] as const) {
     const value = body[field]
@@ -53,13 +69,10 @@ function updatedHostConfig(old: HostConfig, body: UpdateBody): HostConfig {
       throw invalid(`${field} of a container cannot be updated: make a new one`, { details: { field } })
     }
   }
-  const merged = mergeResources(resources(old), resources(body)) as HostConfig
-  const swap = merged.MemorySwap ?? 0
-  if (body.Memory && !body.MemorySwap && swap > 0 && body.Memory > swap) {
-    throw conflict(
-      'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time',
-    )
-  }
+  checkUpdate(body)
+  const limits = mergeResources(resources(old), resources(body))
+  // The kernel gets twice the memory where no swap is named: inspect says so, as after a create.
+  const merged = { ...limits, MemorySwap: swapLimit(limits) ?? 0 } as HostConfig
   const updated: HostConfig = { ...old, ...merged }
   if (!body.RestartPolicy?.Name) return updated
   if (old.AutoRemove && body.RestartPolicy.Name !== 'no') {
@@ -73,9 +86,9 @@ export async function recoverUpdate(engine: Engine, record: JobRecord): Promise<
   const id = record.container
   const container = engine.containers.get(id)
   const body = checkBody('update', record.arguments['body'] as Record<string, unknown>)
-  const limits: Resources = resources(body)
-  if (container && isAlive(container) && limitsAnything(limits)) {
-    await engine.lower.cgroup['group.update']({ id, resources: limits })
+  const change = container ? changedLimits(container.hostConfig, updatedHostConfig(container.hostConfig, body)) : {}
+  if (container && isAlive(container) && Object.keys(change).length > 0) {
+    await engine.lower.cgroup['group.update']({ id, resources: change })
   }
   engine.jobs.close(record, 'done', '', () => {
     if (container) recordUpdate(engine, id, updatedHostConfig(container.hostConfig, body))

@@ -18,9 +18,13 @@ export function resources(hostConfig: HostConfig): Resources {
 
 /** Whether any limit is set: otherwise there is nothing to check. */
 export const limitsAnything = (limits: Resources): boolean =>
-  Object.values(limits).some(
-    (v) => v !== 0 && v !== '' && v !== null && v !== false && !(Array.isArray(v) && v.length === 0),
-  )
+  Object.entries(limits).some(([name, v]) => !namesNothing(v) && !(v === -1 && MINUS_ONE_IS_UNSET.has(name)))
+
+const namesNothing = (v: unknown): boolean =>
+  v === 0 || v === '' || v === null || v === undefined || v === false || (Array.isArray(v) && v.length === 0)
+
+/** The docker CLI says -1 where nothing was asked for. */
+const MINUS_ONE_IS_UNSET: ReadonlySet<string> = new Set(['MemorySwappiness', 'PidsLimit'])
 
 /** The host name that a container's processes see. */
 export function hostName(container: Container, joined?: Container): string {

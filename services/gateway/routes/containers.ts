@@ -4,7 +4,7 @@ import { newId } from '../http/ids.ts'
 import { created, noContent, ok, route, type Handler, type Route } from '../http/route.ts'
 import { CONFIG_MEMBERS, ContainerCreate, ContainerUpdate } from '../schemas/container.ts'
 import { shape, shapeAll } from '../shape/replies.ts'
-import { modernize } from '../shape/requests.ts'
+import { modernize, modernizeUpdate } from '../shape/requests.ts'
 import { attach, logs } from './container-streams.ts'
 import { stats } from './stats.ts'
 import { wait } from './wait.ts'
@@ -109,8 +109,10 @@ const rename: Handler = async (call, { engine }) => {
 }
 
 const update: Handler = async (call, { engine }) => {
-  const reply = await engine['container.update']({ ref: call.param('id'), body: await call.body(ContainerUpdate) })
-  return ok({ Warnings: reply.warnings })
+  const body = await call.body(ContainerUpdate)
+  const warnings = modernizeUpdate(body, call.api)
+  const reply = await engine['container.update']({ ref: call.param('id'), body })
+  return ok({ Warnings: [...warnings, ...reply.warnings] })
 }
 
 const resize: Handler = async (call, { engine }) => {

@@ -1,8 +1,9 @@
 import type { Static } from 'typebox'
 import { invalid } from '../../../shared/errors/index.ts'
-import type { ContainerCreate } from '../schemas/container.ts'
+import type { ContainerCreate, ContainerUpdate } from '../schemas/container.ts'
 
 export type CreateRequest = Static<typeof ContainerCreate>
+export type UpdateRequest = Static<typeof ContainerUpdate>
 
 /** What a create request of an older client means: defaults that it relied on, members that did not exist for it. */
 interface Rule {
@@ -16,11 +17,6 @@ const RULES: readonly Rule[] = [
     since: 40,
     what: 'ipc was shareable by default',
     apply: (r) => void ((r.HostConfig ??= {}).IpcMode ||= 'shareable'),
-  },
-  {
-    since: 41,
-    what: 'cgroupns was host by default',
-    apply: (r) => void ((r.HostConfig ??= {}).CgroupnsMode ||= 'host'),
   },
   { since: 42, what: 'no console size at create', apply: (r) => delete r.HostConfig?.ConsoleSize },
   { since: 43, what: 'no annotations', apply: (r) => delete r.HostConfig?.Annotations },
@@ -38,7 +34,24 @@ const RULES: readonly Rule[] = [
 /** Brings a create request of API 1.`api` (changed in place) into the newest form. Returns warnings for the client. */
 export function modernize(request: CreateRequest, api: number): string[] {
   for (const rule of RULES) if (api < rule.since) rule.apply(request)
-  return moveMacAddress(request, api)
+  return [...dropKernelMemory(request.HostConfig ?? {}, api), ...moveMacAddress(request, api)]
+}
+
+/** The same for an update: until API 1.40 its PidsLimit meant nothing. */
+export function modernizeUpdate(request: UpdateRequest, api: number): string[] {
+  if (api < 40) delete request.PidsLimit
+  return dropKernelMemory(request, api)
+}
+
+/** No kernel limits it any more. From API 1.42 on it is ignored. */
+function dropKernelMemory(limits: Pick<UpdateRequest, 'KernelMemory'>, api: number): string[] {
+  const given = limits.KernelMemory ?? 0
+  delete limits.KernelMemory
+  return given > 0 && api < 42
+    ? [
+        'Your kernel does not support kernel memory limit capabilities or the cgroup is not mounted. Limitation discarded.',
+      ]
+    : []
 }
 
 const endpoints = (request: CreateRequest) => Object.values(request.NetworkingConfig?.EndpointsConfig ?? {})

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { shape } from './replies.ts'
-import { modernize, type CreateRequest } from './requests.ts'
+import { modernize, modernizeUpdate, type CreateRequest, type UpdateRequest } from './requests.ts'
 
 const container = () => ({
   Id: 'abcdefabcdefabcdef',
@@ -37,7 +37,27 @@ test('a reply without the members that a rule is about is no trouble', () => {
 test('defaults that older clients rely on', () => {
   const request: CreateRequest = { Image: 'i', HostConfig: { Annotations: { a: 'b' }, ConsoleSize: [1, 2] } }
   assert.deepEqual(modernize(request, 39), [])
-  assert.deepEqual(request, { Image: 'i', HostConfig: { IpcMode: 'shareable', CgroupnsMode: 'host' } })
+  assert.deepEqual(request, { Image: 'i', HostConfig: { IpcMode: 'shareable' } })
+})
+
+test('kernel memory is discarded with a warning, and ignored from API 1.42 on', () => {
+  for (const api of [41, 42]) {
+    const request: CreateRequest = {
+      Image: 'i',
+      HostConfig: { KernelMemory: 1 << 26, Memory: 1 << 27, IpcMode: 'private' },
+    }
+    const warnings = api < 42 ? [/kernel memory limit capabilities.*Limitation discarded/] : []
+    const given = modernize(request, api)
+    assert.equal(given.length, warnings.length)
+    warnings.forEach((w, i) => assert.match(given[i] ?? '', w))
+    assert.deepEqual(request.HostConfig, { Memory: 1 << 27, IpcMode: 'private' })
+    const change: UpdateRequest = { KernelMemory: 1 << 26, PidsLimit: 0 }
+    assert.equal(modernizeUpdate(change, api).length, warnings.length)
+    assert.deepEqual(change, { PidsLimit: 0 })
+  }
+  const change: UpdateRequest = { PidsLimit: 0, KernelMemory: 0 }
+  assert.deepEqual(modernizeUpdate(change, 39), [])
+  assert.deepEqual(change, {}, 'older clients say 0 where they mean nothing')
 })
 
 test('the MAC address moves from the container to its endpoint', () => {
