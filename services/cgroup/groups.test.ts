@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { isKind } from '../../shared/errors/index.ts'
 import { RecordedService } from '../../test/support/cgroup-service.ts'
@@ -110,6 +111,34 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       service.tree.oomKill(again.group.path)
       assert.equal(await service.keeper.delete(group), true)
       assert.equal(new Set(service.bus.facts.map((f) => f.id)).size, 3, 'facts of two groups are told apart')
+    })
+
+    test('an OOM kill is told with the run and with the group below that it was in', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', {}, 'first')).group
+      const below = `${path}/sub`
+      for (const dir of service.tree.dirs(path)) {
+        if (service.tree.exists(join(dir, 'memory.events')))
+          service.tree.write(join(dir, 'cgroup.subtree_control'), '+memory')
+        service.tree.mkdir(join(dir, 'sub'))
+      }
+      const facts = () => service.bus.facts.map(({ fact: f }) => [f.instance, f.cgroup, f.total])
+      service.tree.oomKill(below)
+      await service.metrics.pass() // v1 sends the group above no event
+      assert.deepEqual(facts(), [['first', below, 1]])
+      service.bus.down = true
+      service.tree.oomKill(below)
+      service.tree.oomKill(path)
+      await service.metrics.pass()
+      service.bus.down = false
+      await service.restart()
+      assert.deepEqual(facts().slice(1), [['first', service.bus.facts.at(-1)?.fact.cgroup, 3]])
+      await service.keeper.create(group, '', {}, 'second')
+      assert.equal(await service.keeper.oomKilled(group), false, "what is left of another run's group does not count")
+      service.tree.oomKill(path)
+      await service.metrics.pass()
+      assert.deepEqual(facts().at(-1), ['second', path, 1])
+      await service.keeper.delete(group)
     })
 
     test('OOM kills that happened while the service was away are told when it is back', async () => {

@@ -33,16 +33,24 @@ export class GroupKeeper {
     return { group, driver: this.#drivers.get(group.driver) }
   }
 
-  async create(id: string, parent: string, resources: Resources): Promise<{ group: Group; driver: CgroupDriver }> {
+  /** `instance`: the run that it is for. What is left of an earlier run's is removed first, with its count of OOM kills. */
+  async create(
+    id: string,
+    parent: string,
+    resources: Resources,
+    instance = '',
+  ): Promise<{ group: Group; driver: CgroupDriver }> {
     const known = this.#groups.get(id)
     const driver = (known && this.#driverOf(known)) ?? this.#drivers.default()
     driver.check(resources, false)
     const path = driver.pathFor(id, parent)
-    if (known && known.path !== path) await this.delete(id)
     if (parent !== '') this.#refuseOthers(path, parent)
-    const again = known?.path === path && (await driver.exists(path))
+    const same = known?.path === path && known.instance === instance
+    if (known && !same) await this.delete(id)
+    const again = same && (await driver.exists(path))
     const group: Group = {
       id,
+      instance,
       path,
       driver: driver.manifest.name,
       resources,

@@ -4,6 +4,9 @@ import type { GroupKeeper } from './groups.ts'
 import { describeInfo } from './info.ts'
 import type { Metrics } from './metrics.ts'
 
+/** A parent is checked before its container has an id. */
+const ANY_ID = '0'.repeat(64)
+
 /** Each verb: find the group and its driver, call it. */
 export function handlers(
   keeper: GroupKeeper,
@@ -11,11 +14,13 @@ export function handlers(
   metrics: Metrics,
 ): Omit<Handlers<CgroupContract>, 'health'> {
   return {
-    'group.check': async ({ resources, update }) => ({
-      warnings: [...drivers.default().check(resources, update ?? false)],
-    }),
-    'group.create': async ({ id, parent, resources }) => {
-      const { group, driver } = await keeper.create(id, parent, resources)
+    'group.check': async ({ resources, parent }) => {
+      const driver = drivers.default()
+      driver.pathFor(ANY_ID, parent ?? '')
+      return { warnings: [...driver.check(resources, false)] }
+    },
+    'group.create': async ({ id, parent, resources, instance }) => {
+      const { group, driver } = await keeper.create(id, parent, resources, instance)
       const oci = driver.runtimeResources(resources)
       return {
         cgroupsPath: driver.runtimePath(group.path),

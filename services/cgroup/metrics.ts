@@ -73,7 +73,7 @@ export class Metrics {
     try {
       for (const [id, sample] of await this.sample(this.#members.keys())) {
         this.#bus.publishStats(id, { source: 'cgroup', id, ...sample } satisfies CgroupSample)
-        this.#oom.saw(id, sample.oom_kills)
+        await this.#oom.noticed(id, sample.oom_kills)
       }
     } catch (error) {
       this.#log.warn({ err: error }, 'sampling failed')

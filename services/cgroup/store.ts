@@ -14,11 +14,16 @@ export const migrations = [
    CREATE TABLE parents (name TEXT NOT NULL, driver TEXT NOT NULL, PRIMARY KEY (driver, name)) STRICT;`,
   // How much of `oom` has been told.
   'ALTER TABLE groups ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
+  // The run that a group is for, and in which group the last OOM kill was.
+  `ALTER TABLE groups ADD COLUMN instance TEXT NOT NULL DEFAULT '';
+   ALTER TABLE groups ADD COLUMN oom_cgroup TEXT NOT NULL DEFAULT '';`,
 ]
 
 /** A container's group. The row is there before the kernel's, and a while after it. */
 export interface Group {
   readonly id: string
+  /** The caller's name for the run. */
+  readonly instance: string
   readonly path: string
   readonly driver: string
   readonly resources: Resources
@@ -29,7 +34,10 @@ export interface Group {
 }
 
 /** An OOM kill whose fact is not known to be stored yet. */
-export type Untold = Pick<Group, 'id' | 'path' | 'created' | 'oom'>
+export interface Untold extends Pick<Group, 'id' | 'instance' | 'created' | 'oom'> {
+  /** Where it was: the group or one below. */
+  readonly cgroup: string
+}
 
 interface Row extends Omit<Group, 'resources'> {
   readonly resources: string
@@ -75,10 +83,19 @@ export class Groups {
   intend(group: Group, parents: readonly string[]): void {
     this.#store.transaction(() => {
       this.#store.run(
-        `INSERT INTO groups (id, path, driver, resources, created, oom) VALUES (?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET path = excluded.path, driver = excluded.driver, resources = excluded.resources,
-           told = iif(created = excluded.created, told, 0), created = excluded.created, oom = excluded.oom, deleted = NULL`,
-        ...[group.id, group.path, group.driver, JSON.stringify(group.resources), group.created, group.oom],
+        `INSERT INTO groups (id, instance, path, driver, resources, created, oom) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET instance = excluded.instance, path = excluded.path, driver = excluded.driver,
+           resources = excluded.resources, told = iif(created = excluded.created, told, 0), created = excluded.created,
+           oom = excluded.oom, deleted = NULL`,
+        ...[
+          group.id,
+          group.instance,
+          group.path,
+          group.driver,
+          JSON.stringify(group.resources),
+          group.created,
+          group.oom,
+        ],
       )
       for (const name of parents) this.#store.run('INSERT OR IGNORE INTO parents VALUES (?, ?)', name, group.driver)
     })
@@ -88,8 +105,11 @@ export class Groups {
     this.#store.run('UPDATE groups SET resources = ? WHERE id = ?', JSON.stringify(resources), id)
   }
 
-  setOom(id: string, created: number, total: number): void {
-    this.#store.run('UPDATE groups SET oom = max(oom, ?) WHERE id = ? AND created = ?', total, id, created)
+  setOom({ id, created, oom, cgroup }: Untold): void {
+    this.#store.run(
+      'UPDATE groups SET oom = max(oom, ?), oom_cgroup = ? WHERE id = ? AND created = ?',
+      ...[oom, cgroup, id, created],
+    )
   }
 
   setTold(id: string, created: number, total: number): void {
@@ -98,7 +118,9 @@ export class Groups {
 
   /** Also of groups that are gone. */
   untold(): Untold[] {
-    return this.#store.all<Untold>('SELECT id, path, created, oom FROM groups WHERE told < oom')
+    return this.#store.all<Untold>(
+      `SELECT id, instance, created, oom, iif(oom_cgroup = '', path, oom_cgroup) AS cgroup FROM groups WHERE told < oom`,
+    )
   }
 
   /** Of parents made for groups of a driver, outermost first. */

@@ -13,7 +13,7 @@ export async function hear(engine: Engine, name: FactName, fact: unknown): Promi
     case 'exec.session.exited':
       return execEnded(engine, fact as FactOf<'exec.session.exited'>)
     case 'cgroup.oom':
-      return oom(engine, (fact as FactOf<'cgroup.oom'>).id)
+      return oom(engine, fact as FactOf<'cgroup.oom'>)
     case 'service.ready': {
       const { service, pid } = fact as FactOf<'service.ready'>
       if (!isLower(service)) return

@@ -69,9 +69,9 @@ test('a fact is heard until it is handled, and once when told twice', async () =
     heard.push(name, (fact as { cgroup: string }).cgroup)
     if (heard.length === 4) resolve()
   })
-  await bus.tellFact('cgroup.oom', { id, cgroup: 'one', total: 1 }, 'x1')
-  await bus.tellFact('cgroup.oom', { id, cgroup: 'one', total: 1 }, 'x1')
-  await bus.tellFact('cgroup.oom', { id, cgroup: 'two', total: 2 }, 'x2')
+  await bus.tellFact('cgroup.oom', { id, instance: '', cgroup: 'one', total: 1 }, 'x1')
+  await bus.tellFact('cgroup.oom', { id, instance: '', cgroup: 'one', total: 1 }, 'x1')
+  await bus.tellFact('cgroup.oom', { id, instance: '', cgroup: 'two', total: 2 }, 'x2')
   await promise
   assert.deepEqual(heard.filter((h) => h !== 'cgroup.oom').sort(), ['one', 'two'])
   await hearing.stop()

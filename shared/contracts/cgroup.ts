@@ -53,18 +53,26 @@ const e = ['engine', 'admin'] as const
 
 export const cgroupContract = contract('cgroup', '1.0.0', {
   'group.check': verb({
-    summary: 'Refuses impossible limits (`invalid`, naming the option), and warns of those this kernel cannot keep.',
-    request: Type.Object({ resources: Resources, update: Type.Optional(Type.Boolean()) }),
+    summary:
+      'Refuses impossible limits and parents (`invalid`, naming the option), and warns of limits this kernel cannot keep.',
+    request: Type.Object({
+      resources: Resources,
+      /** --cgroup-parent, to be checked too; empty for the engine's own. */
+      parent: Type.Optional(Type.String()),
+    }),
     reply: Type.Object({ warnings: Type.Array(Type.String()) }),
     callers: e,
   }),
   'group.create': verb({
-    summary: "A container's cgroup with its limits set. Repeating it sets the limits again.",
+    summary:
+      "A container's cgroup with its limits set. Repeating it sets the limits again; for another run it is made anew.",
     request: Type.Object({
       id: Id,
       /** --cgroup-parent; empty for the engine's own. */
       parent: Type.String(),
       resources: Resources,
+      /** The run it is for: comes back in the facts about it. */
+      instance: Type.Optional(Type.String()),
       labels: Type.Optional(Labels),
     }),
     reply: Type.Object({

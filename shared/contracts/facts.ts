@@ -31,8 +31,8 @@ export const facts = {
   ),
   /** An exec session ended. */
   'exec.session.exited': fact(Type.Object({ id: Id, container: Id, exitCode: Type.Integer() })),
-  /** The OOM killer struck in a container's cgroup. `total`: how often so far. */
-  'cgroup.oom': fact(Type.Object({ id: Id, cgroup: Type.String(), total: Type.Integer() })),
+  /** The OOM killer struck in a container's `cgroup`, or in one below. `total`: how often so far in this run. */
+  'cgroup.oom': fact(Type.Object({ id: Id, instance: Type.String(), cgroup: Type.String(), total: Type.Integer() })),
   /** A service (re)started and has recovered: the engine then reconciles with it. */
   'service.ready': fact(Type.Object({ service: Type.String(), pid: Type.Integer() })),
 } as const

@@ -52,21 +52,28 @@ export interface CgroupDriver extends Driver {
   exists(path: string): Promise<boolean>
   /** One sample of each in one pass; groups that are gone are left out. */
   stats(paths: readonly string[]): Promise<ReadonlyMap<string, GroupStats>>
-  /** Returns when every process stands still; `unavailable` after 10 s. */
+  /** Returns when every process stands still; `conflict` after 10 s, `not-implemented` without a freezer. */
   freeze(path: string): Promise<void>
   thaw(path: string): Promise<void>
   /** SIGKILL to every process in it and below; also to frozen ones, and to those forked meanwhile. */
   kill(path: string): Promise<void>
   /** Host pids in it and below, ascending. */
   pids(path: string): Promise<readonly number[]>
-  /** How many processes in it and below the OOM killer has killed; 0 when the group is gone. */
-  oomKills(path: string): Promise<number>
+  /** How many processes in it and below the OOM killer has killed; none when the group is gone. */
+  oomKills(path: string): Promise<OomKills>
   /**
    * Calls `told` with the new count soon after the OOM killer was at work in `path`, until the returned function is called.
    */
-  watchOom(path: string, told: (total: number) => void): () => void
+  watchOom(path: string, told: (kills: OomKills) => void): () => void
   /** Groups right under the engine's own parent, by path, for recovery. */
   list(): Promise<readonly string[]>
+}
+
+/** What the OOM killer did in a group and below. */
+export interface OomKills {
+  readonly total: number
+  /** By the path of the group that the killed process was in, as far as the kernel tells; groups that are gone are not in it. */
+  readonly groups: ReadonlyMap<string, number>
 }
 
 export interface CgroupDriverContext extends DriverContext {

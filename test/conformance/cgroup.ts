@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import type { Resources } from '../../shared/contracts/index.ts'
-import type { CgroupDriver } from '../../shared/drivers/index.ts'
+import type { CgroupDriver, OomKills } from '../../shared/drivers/index.ts'
 import { isKind } from '../../shared/errors/index.ts'
 import { LIMITS, MiB, REFUSED, WARNED } from './cgroup-cases.ts'
 
@@ -413,10 +413,10 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
         ['oomEvents', 'memory'],
         async ({ path }) => {
           await target.processes.enter(path)
-          assert.equal(await driver.oomKills(path), 0)
+          assert.equal((await driver.oomKills(path)).total, 0)
           const totals: number[] = []
           const told = new Promise<void>((resolve) => {
-            const stop = driver.watchOom(path, (total) => {
+            const stop = driver.watchOom(path, ({ total }) => {
               totals.push(total)
               stop()
               resolve()
@@ -425,12 +425,29 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
           await target.processes.exhaustMemory(path)
           await Promise.race([told, timeout(5000, 'nobody told of the OOM kill')])
           assert.ok((totals[0] ?? 0) >= 1)
-          assert.ok((await driver.oomKills(path)) >= 1)
+          assert.ok((await driver.oomKills(path)).total >= 1)
           assert.ok(((await driver.stats([path])).get(path)?.oom_kills ?? 0) >= 1)
           const later = target.driver()
           await later.probe()
-          assert.ok((await later.oomKills(path)) >= 1)
+          assert.ok((await later.oomKills(path)).total >= 1)
           await later.close()
+        },
+        { Memory: 16 * MiB, MemorySwap: 16 * MiB },
+      )
+
+      check(
+        'is counted in the group below that it was in',
+        ['oomEvents', 'memory', 'premade'],
+        async ({ path }) => {
+          await target.processes.enterBelow(path, 'sub')
+          const told = new Promise<OomKills>((resolve) => void driver.watchOom(path, resolve))
+          await target.processes.exhaustMemory(`${path}/sub`)
+          const kills = await Promise.race([told, timeout(5000, 'nobody told of the OOM kill')])
+          const where = [...kills.groups].filter(([, count]) => count > 0).map(([group]) => group)
+          // A v2 group without the memory controller has no count: the one above has.
+          const below = driver.manifest.capabilities['version'] === 1
+          assert.deepEqual(where, [below || where[0] !== path ? `${path}/sub` : path])
+          assert.ok(((await driver.stats([path])).get(path)?.oom_kills ?? 0) >= 1)
         },
         { Memory: 16 * MiB, MemorySwap: 16 * MiB },
       )
@@ -439,7 +456,7 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
         let told = 0
         const stop = driver.watchOom(path, () => told++)
         await driver.remove(path)
-        assert.equal(await driver.oomKills(path), 0)
+        assert.equal((await driver.oomKills(path)).total, 0)
         stop()
         stop()
         assert.equal(told, 0)

@@ -114,6 +114,7 @@ export const V2_CONTROLLER: Readonly<Record<string, Files>> = {
   memory: {
     'memory.current': '0\n',
     'memory.events': 'low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n',
+    'memory.events.local': 'low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n',
     'memory.low': '0\n',
     'memory.max': 'max\n',
     'memory.stat':

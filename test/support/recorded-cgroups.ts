@@ -195,17 +195,29 @@ export class RecordedCgroups extends RealCgroupFs {
     return this.procs(dir).length > 0 || this.children(dir).some((name) => this.#populated(join(dir, name)))
   }
 
-  /** The OOM killer kills once in a group. */
+  /**
+   * The OOM killer kills once in a group. v1 counts it there and tells the group whose limit it was; v2 counts it in the nearest group
+   * with the controller, and in those above.
+   */
   oomKill(path: string): void {
+    const count = (file: string): void =>
+      this.set(
+        file,
+        this.get(file).replace(/^oom_kill (\d+)/m, (_, n: string) => `oom_kill ${Number(n) + 1}`),
+      )
     for (const dir of this.dirs(path)) {
-      for (const name of ['memory.oom_control', 'memory.events']) {
-        const file = join(dir, name)
-        if (!this.exists(file)) continue
-        this.set(
-          file,
-          this.get(file).replace(/^oom_kill (\d+)/m, (_, n: string) => `oom_kill ${Number(n) + 1}`),
-        )
+      const above: string[] = []
+      for (let d = dir; d !== this.root; d = dirname(d)) above.push(d)
+      const v1 = join(dir, 'memory.oom_control')
+      if (this.exists(v1)) {
+        count(v1)
+        const limit = (d: string): string => join(d, 'memory.limit_in_bytes')
+        const limited = above.find((d) => this.exists(limit(d)) && Number(this.get(limit(d))) < 2 ** 60)
+        if (limited !== undefined) this.changed(join(limited, 'memory.oom_control'))
       }
+      const counted = above.filter((d) => this.exists(join(d, 'memory.events')))
+      counted.slice(0, 1).forEach((d) => count(join(d, 'memory.events.local')))
+      counted.forEach((d) => count(join(d, 'memory.events')))
     }
   }
 }

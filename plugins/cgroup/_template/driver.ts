@@ -10,7 +10,13 @@ import {
   PATIENCE_MS,
 } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
-import type { CgroupDriver, CgroupDriverContext, DriverManifest, ProbeResult } from '../../../shared/drivers/index.ts'
+import type {
+  CgroupDriver,
+  CgroupDriverContext,
+  DriverManifest,
+  OomKills,
+  ProbeResult,
+} from '../../../shared/drivers/index.ts'
 import { notFound, notImplemented } from '../../../shared/errors/index.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { manifest } from './config.ts'
@@ -116,8 +122,8 @@ export class TemplateDriver implements CgroupDriver {
     return this.#dirs.pids(path)
   }
 
-  async oomKills(): Promise<number> {
-    return 0
+  async oomKills(): Promise<OomKills> {
+    return { total: 0, groups: new Map() }
   }
 
   watchOom(): () => void {

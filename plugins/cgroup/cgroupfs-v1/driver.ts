@@ -11,15 +11,23 @@ import {
   killListed,
   killV2,
   NO_SUPPORT,
+  type OpenCounters,
   parentsOf,
   parseKeyed,
+  type PassFacts,
   PATIENCE_MS,
   Sampler,
   type Support,
   thawV2,
 } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
-import type { CgroupDriver, CgroupDriverContext, DriverManifest, ProbeResult } from '../../../shared/drivers/index.ts'
+import type {
+  CgroupDriver,
+  CgroupDriverContext,
+  DriverManifest,
+  OomKills,
+  ProbeResult,
+} from '../../../shared/drivers/index.ts'
 import { notFound, unavailable } from '../../../shared/errors/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
@@ -49,7 +57,7 @@ export class CgroupfsV1 implements CgroupDriver {
     this.#parent = context.parent
     this.#hierarchies = findHierarchies(this.#fs, context.root)
     this.#dirs = new GroupDirs(this.#fs, groupRoots(this.#hierarchies))
-    this.#sampler = new Sampler(this.#fs, (counters, path, pass) => sampleV1(counters, this.#at(path), pass))
+    this.#sampler = new Sampler(this.#fs, (counters, path, pass) => this.#sample(counters, path, pass))
   }
 
   get manifest(): DriverManifest {
@@ -182,6 +190,14 @@ export class CgroupfsV1 implements CgroupDriver {
     return this.#dirs.exists(path)
   }
 
+  /** The kernel sends a group no event for what happens below it: its count is looked at in every pass. */
+  #sample(counters: OpenCounters, path: string, pass: PassFacts): GroupStats | undefined {
+    const sample = sampleV1(counters, this.#at(path), pass)
+    const memory = this.#at(path)('memory')
+    if (!sample || memory === undefined || this.#fs.children(memory).length === 0) return sample
+    return { ...sample, oom_kills: this.#oomKills(path).total }
+  }
+
   async stats(paths: readonly string[]): Promise<ReadonlyMap<string, GroupStats>> {
     return this.#sampler.pass(paths)
   }
@@ -230,26 +246,29 @@ export class CgroupfsV1 implements CgroupDriver {
     return this.#dirs.pids(path)
   }
 
-  async oomKills(path: string): Promise<number> {
+  async oomKills(path: string): Promise<OomKills> {
     return this.#oomKills(path)
   }
 
   /** v1 counts in the group where the victim was: those below are added. */
-  #oomKills(path: string): number {
+  #oomKills(path: string): OomKills {
+    const groups = new Map<string, number>()
     const root = this.#hierarchies.v1.get('memory')
-    if (root === undefined) return 0
+    if (root === undefined) return { total: 0, groups }
     let total = 0
     for (const dir of this.#dirs.tree(join(root, path))) {
       try {
-        total += parseKeyed(this.#fs.read(join(dir, 'memory.oom_control')))['oom_kill'] ?? 0
+        const kills = parseKeyed(this.#fs.read(join(dir, 'memory.oom_control')))['oom_kill'] ?? 0
+        groups.set(dir.slice(root.length), kills)
+        total += kills
       } catch (error) {
         if (!isCode(error, 'ENOENT', 'ENODEV')) throw error
       }
     }
-    return total
+    return { total, groups }
   }
 
-  watchOom(path: string, told: (total: number) => void): () => void {
+  watchOom(path: string, told: (kills: OomKills) => void): () => void {
     const dir = this.#at(path)('memory')
     if (dir === undefined || !this.#files.support.oomEvents) return () => undefined
     return watchOomV1(this.#fs, dir, () => this.#oomKills(path), told)

@@ -1,3 +1,4 @@
+import type { OomKills } from '../../../shared/drivers/index.ts'
 import type { CgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
 
@@ -8,17 +9,21 @@ const LOOKS = [1, 10, 50, 250]
  * v1's OOM notification (Documentation/admin-guide/cgroup-v1/memory.rst, 10. OOM Control): an event that says "out of memory",
  * after which the counter tells whether somebody was killed.
  */
-export function watchOomV1(fs: CgroupFs, dir: string, count: () => number, told: (total: number) => void): () => void {
-  let last = count()
+export function watchOomV1(
+  fs: CgroupFs,
+  dir: string,
+  count: () => OomKills,
+  told: (kills: OomKills) => void,
+): () => void {
+  let last = count().total
   let timer: NodeJS.Timeout | undefined
   let stopped = false
 
   const look = (turn: number): void => {
-    const total = count()
-    if (total > last) {
-      last = total
-      told(total)
-    }
+    const kills = count()
+    // Lower when a group below has gone.
+    if (kills.total > last) told(kills)
+    last = kills.total
     const next = LOOKS[turn]
     if (next === undefined || stopped || !fs.exists(dir)) return
     timer = setTimeout(() => look(turn + 1), next).unref()

@@ -18,7 +18,13 @@ import {
   thawV2,
 } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
-import type { CgroupDriver, CgroupDriverContext, DriverManifest, ProbeResult } from '../../../shared/drivers/index.ts'
+import type {
+  CgroupDriver,
+  CgroupDriverContext,
+  DriverManifest,
+  OomKills,
+  ProbeResult,
+} from '../../../shared/drivers/index.ts'
 import { notFound } from '../../../shared/errors/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
@@ -194,29 +200,38 @@ export class CgroupfsV2 implements CgroupDriver {
     return this.#dirs.pids(path)
   }
 
-  async oomKills(path: string): Promise<number> {
+  async oomKills(path: string): Promise<OomKills> {
     return this.#oomKills(path)
   }
 
-  /** memory.events counts what happens below, too. */
-  #oomKills(path: string): number {
+  /** memory.events counts what happens below, too; memory.events.local (Linux 5.2) does not. */
+  #oomKills(path: string): OomKills {
+    const groups = new Map<string, number>()
+    const total = this.#oomKillsIn(join(this.#at(path), 'memory.events')) ?? 0
+    for (const dir of total === 0 ? [] : this.#dirs.tree(this.#at(path))) {
+      const kills = this.#oomKillsIn(join(dir, 'memory.events.local'))
+      if (kills !== undefined) groups.set(dir.slice(this.#root.length), kills)
+    }
+    return { total, groups }
+  }
+
+  #oomKillsIn(file: string): number | undefined {
     try {
-      return parseKeyed(this.#fs.read(join(this.#at(path), 'memory.events')))['oom_kill'] ?? 0
+      return parseKeyed(this.#fs.read(file))['oom_kill'] ?? 0
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV')) return 0
+      if (isCode(error, 'ENOENT', 'ENODEV')) return undefined
       throw error
     }
   }
 
-  watchOom(path: string, told: (total: number) => void): () => void {
+  watchOom(path: string, told: (kills: OomKills) => void): () => void {
     const file = join(this.#at(path), 'memory.events')
     if (!this.#fs.exists(file)) return () => undefined
-    let last = this.#oomKills(path)
+    let last = this.#oomKills(path).total
     return this.#fs.watch(file, () => {
-      const total = this.#oomKills(path)
-      if (total <= last) return
-      last = total
-      told(total)
+      const kills = this.#oomKills(path)
+      if (kills.total > last) told(kills)
+      last = kills.total
     })
   }
 

@@ -3,7 +3,13 @@ import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { checkLimits, type Support } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
-import type { CgroupDriver, CgroupDriverContext, DriverManifest, ProbeResult } from '../../../shared/drivers/index.ts'
+import type {
+  CgroupDriver,
+  CgroupDriverContext,
+  DriverManifest,
+  OomKills,
+  ProbeResult,
+} from '../../../shared/drivers/index.ts'
 import { notFound } from '../../../shared/errors/index.ts'
 import { findHierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
@@ -198,12 +204,12 @@ export class SystemdDriver implements CgroupDriver {
     return this.#files.pids(path)
   }
 
-  async oomKills(path: string): Promise<number> {
+  async oomKills(path: string): Promise<OomKills> {
     return this.#files.oomKills(path)
   }
 
   /** The scope comes with its process: until then the nearest directory above is watched for it. */
-  watchOom(path: string, told: (total: number) => void): () => void {
+  watchOom(path: string, told: (kills: OomKills) => void): () => void {
     const dir = this.#files.memoryDir(path)
     if (dir === undefined) return () => undefined
     let stop = (): void => undefined

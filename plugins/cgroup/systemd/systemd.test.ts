@@ -95,9 +95,9 @@ test('OOM kills are seen in a scope that comes after the watch', async () => {
     await driver.probe()
     const path = driver.pathFor(ID, '')
     const told = new Promise<number>((resolve) => {
-      const stop = driver.watchOom(path, (total) => {
+      const stop = driver.watchOom(path, (kills) => {
         stop()
-        resolve(total)
+        resolve(kills.total)
       })
     })
     launchRecorded(tree, path, driver.runtimeResources({}))

@@ -32,6 +32,8 @@ export interface ContainerState {
   /** Why the latest start failed; empty otherwise. */
   readonly error: string
   readonly oomKilled: boolean
+  /** How many OOM kills of the run have been told; absent: none. */
+  readonly oomKills?: number
   readonly startedAt: string
   readonly finishedAt: string
   /** How many runs have ended, with a failed start counting as one. */

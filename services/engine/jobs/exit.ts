@@ -1,12 +1,13 @@
 import { toGantryError } from '../../../shared/errors/index.ts'
 import type { FactOf } from '../../../shared/contracts/index.ts'
+import { SIGKILL } from '../config/signals.ts'
 import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
 import { shouldRestart } from '../restart/policy.ts'
 import { restartLater } from './restart.ts'
 import { demolish, teardown } from './teardown.ts'
-import type { JobRecord } from './runner.ts'
+import type { JobRecord, RunningJob } from './runner.ts'
 
 export type Exit = FactOf<'exec.process.exited'>
 
@@ -29,7 +30,7 @@ export async function exited(engine: Engine, exit: Exit): Promise<void> {
 async function exitHeld(engine: Engine, container: Container, exit: Exit, recorded: () => void): Promise<void> {
   const { id } = container
   engine.health.forget(id)
-  const oomKilled = await wasOomKilled(engine, container)
+  const oomKilled = await wasOomKilled(engine, container, exit.exitCode)
   const forced = engine.removing.get(id)
   const remove = forced !== undefined || (container.hostConfig.AutoRemove === true && !engine.restarting.has(id))
   const volumes = forced?.volumes ?? true
@@ -44,7 +45,7 @@ async function exitHeld(engine: Engine, container: Container, exit: Exit, record
       },
       async (job) => {
         recorded()
-        if (!remove) return teardown(engine, job, id)
+        if (!remove) return cleanUp(engine, job, id)
         await demolish(engine, job, id, volumes)
         job.commit(() => recordRemoval(engine, id))
       },
@@ -64,7 +65,7 @@ function recordExit(engine: Engine, id: string, exit: Exit, oomKilled: boolean, 
     pid: 0,
     exitCode: exit.exitCode,
     error: '',
-    oomKilled,
+    oomKilled: state.oomKilled || oomKilled,
     finishedAt: exit.finishedAt,
     exits: state.exits + 1,
     restartCount: state.restartCount + (restart ? 1 : 0),
@@ -87,10 +88,10 @@ export function recordDead(engine: Engine, id: string, error: unknown): void {
   engine.containers.setState(id, { status: 'dead', error: toGantryError(error).message })
 }
 
-/** Asks only where it can be: with a memory limit, or when an OOM fact has come. */
-async function wasOomKilled(engine: Engine, container: Container): Promise<boolean> {
+/** Asks only where it can be: with a memory limit of its own, or after a SIGKILL (a parent may have a limit, too). */
+async function wasOomKilled(engine: Engine, container: Container, exitCode: number): Promise<boolean> {
   if (container.state.oomKilled) return true
-  if (!container.hostConfig.Memory) return false
+  if (!container.hostConfig.Memory && exitCode !== 128 + SIGKILL) return false
   try {
     return (await engine.lower.cgroup['group.oom']({ id: container.id })).oomKilled
   } catch (error) {
@@ -99,16 +100,27 @@ async function wasOomKilled(engine: Engine, container: Container): Promise<boole
   }
 }
 
-/** The OOM killer struck: told, and shown by inspect. */
-export function oom(engine: Engine, id: string): void {
-  const container = engine.containers.get(id)
-  if (!container) return
+/** Takes down what the run had. The cgroup service's last word says whether the OOM killer was at work. */
+async function cleanUp(engine: Engine, job: RunningJob, id: string): Promise<void> {
+  const { oomKilled } = await teardown(engine, job, id)
+  if (oomKilled) job.commit(() => engine.containers.setState(id, { oomKilled: true }))
+}
+
+/**
+ * The OOM killer struck: told, and shown by inspect. A fact may come twice, after its run, or before that is recorded: then the
+ * container's lock is waited for.
+ */
+export async function oom(engine: Engine, fact: FactOf<'cgroup.oom'>): Promise<void> {
+  const isOfThisRun = () => engine.containers.get(fact.id)?.state.instance === fact.instance
+  if (isOfThisRun()) recordOom(engine, fact)
+  else await engine.locks.run(fact.id, async () => (isOfThisRun() ? recordOom(engine, fact) : undefined))
+}
+
+function recordOom(engine: Engine, { id, cgroup, total }: FactOf<'cgroup.oom'>): void {
+  if (total <= (engine.containers.find(id).state.oomKills ?? 0)) return
   engine.store.transaction(() => {
-    emitContainer(
-      engine.store,
-      isAlive(container) ? engine.containers.setState(id, { oomKilled: true }) : container,
-      'oom',
-    )
+    const killed = engine.containers.setState(id, { oomKilled: true, oomKills: total })
+    emitContainer(engine.store, killed, 'oom', { cgroup })
   })
 }
 
@@ -120,7 +132,7 @@ export async function recoverExit(engine: Engine, record: JobRecord): Promise<vo
   if (container && !isAlive(container)) {
     const again = { name: 'exit', container: id, arguments: record.arguments, intent: true } as const
     await engine.jobs.run(again, async (job) => {
-      if (!remove) return teardown(engine, job, id)
+      if (!remove) return cleanUp(engine, job, id)
       await demolish(engine, job, id, record.arguments['volumes'] === true)
       job.commit(() => recordRemoval(engine, id))
     })

@@ -11,6 +11,7 @@ import { rename } from './rename.ts'
 import { restart } from './restart.ts'
 import { start } from './start.ts'
 import { stop } from './stop.ts'
+import { hear } from '../facts.ts'
 import { update } from './update.ts'
 import { wait } from '../views/wait.ts'
 import { newId } from '../engine.ts'
@@ -298,9 +299,70 @@ describe('the life of a container', () => {
     await start(world.engine, id)
     await update(world.engine, id, { Memory: 96 << 20, MemorySwap: 96 << 20, CpuShares: 0 })
     const request = world.requests.find((r) => r.verb === 'cgroup.group.update')?.request
-    assert.deepEqual(request, { id, resources: { Memory: 96 << 20, MemorySwap: 96 << 20, CpuShares: 0 } })
+    assert.deepEqual(request, { id, resources: { Memory: 96 << 20, MemorySwap: 96 << 20 } })
     assert.equal(world.engine.containers.get(id)?.hostConfig.CpuShares, 5)
     await assert.rejects(update(world.engine, id, { Memory: 'x' }), kindOf('invalid', /Memory/))
+  })
+
+  it('an update that only takes limits away reaches the kernel', async () => {
+    const rates = [{ Path: '/dev/vda', Rate: 1 << 20 }]
+    const id = await world.create('u2', {
+      HostConfig: { PidsLimit: 5, OomKillDisable: true, BlkioDeviceReadBps: rates },
+    })
+    await start(world.engine, id)
+    for (const change of [{ PidsLimit: 0 }, { OomKillDisable: false }, { BlkioDeviceReadBps: [] }]) {
+      await update(world.engine, id, change)
+      const [[field, value] = []] = Object.entries(change)
+      const limits: Record<string, unknown> = { ...world.groups.get(id)?.limits }
+      assert.deepEqual(limits[field ?? ''], value, field)
+    }
+  })
+
+  it('an update of the restart policy asks nobody about limits', async () => {
+    const id = await world.create('u3', { HostConfig: { BlkioDeviceReadBps: [{ Path: '/dev/vda', Rate: 1 }] } })
+    world.devices.clear()
+    world.down.add('cgroup')
+    await update(world.engine, id, { RestartPolicy: { Name: 'always' }, Memory: 0, CpusetCpus: '', PidsLimit: null })
+    assert.equal(world.engine.containers.get(id)?.hostConfig.RestartPolicy?.Name, 'always')
+  })
+
+  it('an update that the next start would refuse is refused', async () => {
+    const id = await world.create('u4', {})
+    await assert.rejects(update(world.engine, id, { MemorySwap: 64 << 20 }), kindOf('invalid', /set the Memory limit/))
+    await update(world.engine, id, { Memory: 64 << 20 })
+    await assert.rejects(update(world.engine, id, { MemoryReservation: 96 << 20 }), kindOf('invalid', /reservation/))
+    await start(world.engine, id)
+  })
+
+  it('inspect shows the swap that the kernel has after an update of memory alone', async () => {
+    const id = await world.create('u5', {})
+    await start(world.engine, id)
+    await update(world.engine, id, { Memory: 100 << 20 })
+    assert.equal(world.engine.containers.get(id)?.hostConfig.MemorySwap, 200 << 20)
+    assert.equal(world.groups.get(id)?.limits.MemorySwap, 200 << 20)
+    await assert.rejects(update(world.engine, id, { Memory: 300 << 20 }), kindOf('conflict', /memoryswap/))
+  })
+
+  it('an update is refused what a create is', async () => {
+    const id = await world.create('u6', {})
+    for (const field of ['CpuCount', 'CpuPercent', 'IOMaximumIOps', 'IOMaximumBandwidth', 'KernelMemory']) {
+      await assert.rejects(update(world.engine, id, { [field]: 1 }), kindOf('invalid', new RegExp(field)), field)
+    }
+    assert.equal(world.calls.filter((c) => c === 'cgroup.group.check').length, 0)
+  })
+
+  it('a cgroup parent is checked before the container is made; what the CLI always says is not', async () => {
+    await assert.rejects(
+      world.create('p1', { HostConfig: { CgroupParent: '/bad' } }),
+      kindOf('invalid', /cgroup-parent/),
+    )
+    assert.throws(() => world.engine.containers.find('p1'), kindOf('not-found'))
+    world.calls = []
+    const cli = { MemorySwappiness: -1, PidsLimit: 0, Memory: 0, BlkioWeightDevice: [], OomKillDisable: false }
+    const id = await world.create('p2', { HostConfig: cli })
+    assert.ok(!world.calls.includes('cgroup.group.check'))
+    const { hostConfig } = world.engine.containers.find(id)
+    assert.deepEqual([hostConfig.MemorySwappiness, hostConfig.PidsLimit], [undefined, undefined])
   })
 
   it('OOM is told, and inspect knows right after the exit', async () => {
@@ -309,6 +371,55 @@ describe('the life of a container', () => {
     world.groups.get(id)!.oom = true
     await world.exit(id, 137)
     assert.equal(world.engine.containers.get(id)?.state.oomKilled, true)
+  })
+
+  it('OOM under the limit of a parent is known after a SIGKILL, or from the removal of the group', async () => {
+    const id = await world.create('o2')
+    await start(world.engine, id)
+    world.groups.get(id)!.oom = true
+    await world.exit(id, 137)
+    assert.equal(world.engine.containers.get(id)?.state.oomKilled, true)
+    const other = await world.create('o3')
+    await start(world.engine, other)
+    world.groups.get(other)!.oom = true
+    await world.exit(other, 1)
+    await world.engine.locks.run(other, async () => undefined)
+    assert.equal(world.engine.containers.get(other)?.state.oomKilled, true)
+  })
+
+  it('an OOM fact is told once, with its cgroup, and only of the run that it is of', async () => {
+    const id = await world.create('o4')
+    await start(world.engine, id)
+    const instance = world.engine.containers.find(id).state.instance
+    const fact = { id, instance, cgroup: `/gtest/${id}/sub`, total: 1 }
+    const told = () =>
+      world
+        .events()
+        .filter((e) => e.action === 'oom')
+        .map((e) => e.attributes['cgroup'])
+    for (let turn = 0; turn < 2; turn++) await hear(world.engine, 'cgroup.oom', fact)
+    assert.deepEqual(told(), [fact.cgroup])
+    assert.equal(world.engine.containers.find(id).state.oomKilled, true)
+    await world.exit(id, 0)
+    await hear(world.engine, 'cgroup.oom', { ...fact, total: 2 })
+    await start(world.engine, id)
+    await hear(world.engine, 'cgroup.oom', { ...fact, total: 3 })
+    assert.equal(world.engine.containers.find(id).state.oomKilled, false, 'that was the run before')
+    assert.equal(told().length, 2)
+  })
+
+  it('an OOM kill before the start is recorded belongs to that run', async () => {
+    const id = await world.create('o5')
+    const release = world.hold('exec.process.run')
+    const starting = start(world.engine, id)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const { instance } = world.requests.findLast((r) => r.verb === 'cgroup.group.create')?.request as {
+      instance: string
+    }
+    const heard = hear(world.engine, 'cgroup.oom', { id, instance, cgroup: '/x', total: 1 })
+    release()
+    await Promise.all([starting, heard])
+    assert.equal(world.engine.containers.find(id).state.oomKilled, true)
   })
 
   it('a late fact of an earlier run changes nothing', async () => {

@@ -68,6 +68,7 @@ export async function startHeld(
                 id,
                 parent: cgroupParent(container.hostConfig),
                 resources: resources(container.hostConfig),
+                instance,
                 labels: container.config.Labels ?? {},
               }),
             () => cgroup['group.delete']({ id }),
@@ -101,6 +102,7 @@ export async function startHeld(
             exitCode: 0,
             error: '',
             oomKilled: false,
+            oomKills: 0,
             health: engine.health.initial(container),
           })
           emitContainer(engine.store, started, 'start')
@@ -182,7 +184,13 @@ export async function recoverStart(engine: Engine, record: JobRecord): Promise<v
       const { pid, startedAt, shmPath } = process
       const change = { status: 'running', instance, pid, startedAt, shmPath, sandbox, exitCode: 0, error: '' } as const
       const health = engine.health.initial(container)
-      const started = engine.containers.setState(id, { ...change, oomKilled: false, manuallyStopped: false, health })
+      const started = engine.containers.setState(id, {
+        ...change,
+        oomKilled: false,
+        oomKills: 0,
+        manuallyStopped: false,
+        health,
+      })
       emitContainer(engine.store, started, 'start')
       engine.unanswered.note('start', id)
     })

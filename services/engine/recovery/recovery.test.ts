@@ -289,7 +289,7 @@ describe('faults and recovery', () => {
     const release = world.hold('exec.process.run')
     const starting = start(world.engine, id)
     await new Promise((resolve) => setTimeout(resolve, 20))
-    world.groups.set('f'.repeat(64), { frozen: false, oom: false })
+    world.groups.set('f'.repeat(64), { frozen: false, oom: false, limits: {} })
     world.layers.set('f'.repeat(64), { mounted: true })
     for (const service of ['storage', 'network', 'cgroup', 'exec'])
       await hear(world.engine, 'service.ready', { service, pid: 2 })

@@ -3,11 +3,13 @@ import type {
   ExecContract,
   Handlers,
   NetworkContract,
+  Resources,
   SandboxInfo,
   SandboxRequest,
   StorageContract,
 } from '../../../shared/contracts/index.ts'
-import { conflict, notFound } from '../../../shared/errors/index.ts'
+import { checkLimits, mergeResources, NO_SUPPORT, type Support } from '../../../shared/cgroup/index.ts'
+import { conflict, invalid, notFound } from '../../../shared/errors/index.ts'
 import type { LowerService } from '../lower.ts'
 
 export interface FakeProcess {
@@ -19,13 +21,24 @@ export interface FakeProcess {
   finishedAt?: string
 }
 
+const KERNEL: Support = {
+  ...(Object.fromEntries(
+    Object.entries(NO_SUPPORT).map(([k, v]) => [k, v === false ? true : v]),
+  ) as unknown as Support),
+  hugetlb: ['2MB'],
+  cpus: '0-3',
+  mems: '0',
+  onlineCpus: 4,
+}
+
 /** The four lower services as small state machines in memory. Verbs are idempotent, as the real ones are. */
 export abstract class FakeServices {
   readonly layers = new Map<string, { mounted: boolean }>()
   readonly sandboxes = new Map<string, SandboxRequest & { connected: string[] }>()
-  readonly groups = new Map<string, { frozen: boolean; oom: boolean }>()
+  readonly groups = new Map<string, { frozen: boolean; oom: boolean; limits: Resources }>()
   readonly processes = new Map<string, FakeProcess>()
   readonly sessions = new Map<string, { container: string; running: boolean; exitCode?: number }>()
+  readonly devices = new Set(['/dev/vda'])
   /** Signals that end a process; others are only recorded. */
   fatal = new Set([9, 15])
   images = new Map<string, Record<string, unknown>>([['busybox', { Cmd: ['sh'], Env: ['PATH=/bin'] }]])
@@ -156,16 +169,27 @@ export abstract class FakeServices {
     return {
       health: this.#health('cgroup'),
       info: async () => ({ driver: 'fake', version: '1', limits: {}, warnings: [] }),
-      'group.check': async () => ({ warnings: [] }),
-      'group.create': async ({ id }) => {
-        if (!this.groups.has(id)) this.groups.set(id, { frozen: false, oom: false })
+      'group.check': async ({ resources, parent }) => {
+        if (parent === '/bad') throw invalid(`invalid cgroup-parent "${parent}"`)
+        return { warnings: this.#check(resources) }
+      },
+      'group.create': async ({ id, resources }) => {
+        this.#check(resources)
+        if (!this.groups.has(id)) this.groups.set(id, { frozen: false, oom: false, limits: resources })
         return { cgroupsPath: `/gtest/${id}`, driver: 'fake', systemd: false }
       },
       'group.delete': async ({ id }) => {
+        const oomKilled = this.groups.get(id)?.oom ?? false
         this.groups.delete(id)
-        return { oomKilled: false }
+        return { oomKilled }
       },
-      'group.update': async () => ({}),
+      'group.update': async ({ id, resources }) => {
+        const group = this.#group(id)
+        const limits = mergeResources(group.limits, resources)
+        this.#check(limits)
+        group.limits = limits
+        return {}
+      },
       'group.freeze': async ({ id }) => this.#freeze(id, true),
       'group.thaw': async ({ id }) => this.#freeze(id, false),
       'group.oom': async ({ id }) => ({ oomKilled: this.groups.get(id)?.oom ?? false }),
@@ -175,10 +199,23 @@ export abstract class FakeServices {
     }
   }
 
-  async #freeze(id: string, frozen: boolean) {
+  #group(id: string) {
     const group = this.groups.get(id)
     if (!group) throw notFound(`no cgroup ${id}`)
-    group.frozen = frozen
+    return group
+  }
+
+  /** As the cgroup service does, on a kernel that can do everything. */
+  #check(limits: Resources): string[] {
+    const device = (path: string): string => {
+      if (!this.devices.has(path)) throw Object.assign(new Error(`no ${path}`), { code: 'ENOENT' })
+      return '254:0'
+    }
+    return checkLimits(limits, KERNEL, { update: false, device })
+  }
+
+  async #freeze(id: string, frozen: boolean) {
+    this.#group(id).frozen = frozen
     return {}
   }
 
