@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Bus } from '../../shared/bus/index.ts'
 import type { Config } from '../../shared/config/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
+import type { GroupStats, InterfaceStats } from '../../shared/contracts/index.ts'
 import type { Store } from '../../shared/store/index.ts'
 import { Locks } from './containers/locks.ts'
 import { Containers } from './containers/registry.ts'
@@ -13,6 +14,7 @@ import { Lower } from './lower.ts'
 import { Gate } from './recovery/gate.ts'
 import { Unanswered } from './recovery/unanswered.ts'
 import { Restarter } from './restart/restarter.ts'
+import { Gatherer } from './views/gatherer.ts'
 
 /** What every job works with. */
 export interface Engine {
@@ -31,6 +33,11 @@ export interface Engine {
   readonly unanswered: Unanswered
   readonly restarter: Restarter
   readonly health: HealthMonitor
+  /** Samples of a container's group and of the interfaces of its sandbox. */
+  readonly samples: {
+    readonly group: Gatherer<GroupStats>
+    readonly network: Gatherer<Readonly<Record<string, InterfaceStats>>>
+  }
   /** Containers that a user is removing by force, and whether their anonymous volumes go too. */
   readonly removing: Map<string, { readonly volumes: boolean }>
   /** Containers that a user is restarting: their end is no reason to remove them. */
@@ -65,6 +72,10 @@ export function createEngine({ config, log, store, bus, patienceMs }: EngineOpti
     unanswered: new Unanswered(store),
     restarter: new Restarter(),
     health: new HealthMonitor(),
+    samples: {
+      group: new Gatherer((ids) => lower.cgroup['group.stats']({ ids })),
+      network: new Gatherer((ids) => lower.network['sandbox.stats']({ ids })),
+    },
     removing: new Map(),
     restarting: new Set(),
     stopping: new AbortController(),

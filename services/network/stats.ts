@@ -4,6 +4,10 @@ import type { LiveInterface, Records } from './records.ts'
 import type { SandboxFiles } from './sandbox-files.ts'
 
 type Counters = Record<string, LinkCounters>
+type HostLinks = Pick<RtNetlink, 'counters' | 'links' | 'close'>
+
+/** How old the counters of the host's interfaces may be: two samples a second apart are never the same. */
+const FRESH_MS = 500
 
 /** What the host's end of a veth received, the container sent. */
 const mirrored = (c: LinkCounters): LinkCounters => ({
@@ -22,15 +26,23 @@ const mirrored = (c: LinkCounters): LinkCounters => ({
  * only for others the namespace is entered.
  */
 export class SandboxStats {
-  readonly #records: Records
-  readonly #files: SandboxFiles
-  #link: RtNetlink | undefined
+  readonly #records: Pick<Records, 'sandbox' | 'endpointsOf' | 'liveInterfaces'>
+  readonly #files: Pick<SandboxFiles, 'netns'>
+  readonly #open: () => HostLinks
+  #link: HostLinks | undefined
+  /** Counters of all host interfaces, by index, as last read. */
+  #host: { readonly counters: Map<number, LinkCounters>; readonly readAt: number } | undefined
   /** Index of host interfaces; an index is an interface's as long as it is there. */
   #indexes = new Map<string, number>()
 
-  constructor(records: Records, files: SandboxFiles) {
+  constructor(
+    records: Pick<Records, 'sandbox' | 'endpointsOf' | 'liveInterfaces'>,
+    files: Pick<SandboxFiles, 'netns'>,
+    open: () => HostLinks = () => new RtNetlink(),
+  ) {
     this.#records = records
     this.#files = files
+    this.#open = open
   }
 
   /** Those that were asked for; who shares a namespace gets its owner's. */
@@ -54,8 +66,8 @@ export class SandboxStats {
   #count(interfaces: ReadonlyArray<readonly [id: string, of: LiveInterface]>): Record<string, Counters> {
     const result: Record<string, Counters> = {}
     if (interfaces.length === 0) return result
-    const link = (this.#link ??= new RtNetlink())
-    const host = link.counters()
+    const link = (this.#link ??= this.#open())
+    const host = this.#hostCounters(link, interfaces)
     for (const [id, e] of interfaces) {
       const counters = (result[id] ??= {})
       const found = e.hostInterface === '' ? this.#inside(e) : this.#outside(link, host, e)
@@ -64,7 +76,19 @@ export class SandboxStats {
     return result
   }
 
-  #outside(link: RtNetlink, host: Map<number, LinkCounters>, e: LiveInterface): LinkCounters | undefined {
+  /** Many who ask one after the other share an answer. An interface that is newer than it makes the kernel be asked again. */
+  #hostCounters(link: HostLinks, interfaces: ReadonlyArray<readonly [id: string, of: LiveInterface]>) {
+    const now = performance.now()
+    const known = this.#host
+    const isIn = (e: LiveInterface): boolean =>
+      e.hostInterface === '' || known?.counters.has(this.#indexes.get(e.hostInterface) ?? -1) === true
+    if (known && now - known.readAt < FRESH_MS && interfaces.every(([, e]) => isIn(e))) return known.counters
+    const counters = link.counters()
+    this.#host = { counters, readAt: now }
+    return counters
+  }
+
+  #outside(link: HostLinks, host: Map<number, LinkCounters>, e: LiveInterface): LinkCounters | undefined {
     let index = this.#indexes.get(e.hostInterface)
     if (index === undefined || !host.has(index)) {
       this.#indexes = new Map(link.links().map((l) => [l.name, l.index]))

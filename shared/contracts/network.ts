@@ -112,6 +112,7 @@ export const InterfaceStats = Type.Object({
   tx_errors: Type.Number(),
   tx_dropped: Type.Number(),
 })
+export type InterfaceStats = Static<typeof InterfaceStats>
 
 const g = ['gateway', 'admin'] as const
 const e = ['engine', 'admin'] as const

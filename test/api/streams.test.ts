@@ -35,6 +35,7 @@ let gateway: TestGateway
 /** Settles the container's wait. */
 let waits: Array<() => Promise<{ done: boolean; ticket: string; exitCode?: number; error?: string }>> = []
 let samples = 0
+let sampled: string[] = []
 const LONG = 5_000
 
 before(async () => {
@@ -80,7 +81,10 @@ before(async () => {
         assert(next, 'one wait too many')
         return next()
       },
-      'container.stats': async () => ({ read: `r${++samples}`, name: '/web', cpu_stats: { n: samples } }),
+      'container.stats': async ({ ref }) => {
+        sampled.push(ref)
+        return { read: `r${++samples}`, id: 'i', name: '/web', cpu_stats: { n: samples } }
+      },
     },
   })
 })
@@ -167,9 +171,11 @@ test('wait: an error of the container is told, an unknown container is a status'
 
 test('stats: one shot, one sample with something to compare with, a stream', async () => {
   samples = 0
+  sampled = []
   const shot = await gateway.send('GET', '/containers/c/stats?stream=0&one-shot=1')
   assert.deepEqual(shot.json, {
     read: 'r1',
+    id: 'i',
     name: '/web',
     cpu_stats: { n: 1 },
     preread: '0001-01-01T00:00:00Z',
@@ -179,13 +185,30 @@ test('stats: one shot, one sample with something to compare with, a stream', asy
     },
   })
   const one = await gateway.send('GET', '/containers/c/stats?stream=false')
-  assert.deepEqual(one.json, { read: 'r3', name: '/web', cpu_stats: { n: 3 }, preread: 'r2', precpu_stats: { n: 2 } })
+  assert.deepEqual(one.json, {
+    read: 'r3',
+    id: 'i',
+    name: '/web',
+    cpu_stats: { n: 3 },
+    preread: 'r2',
+    precpu_stats: { n: 2 },
+  })
   const stream = await open('GET', '/containers/c/stats')
   const [first] = (await once(stream, 'data')) as [Buffer]
   const [second] = (await once(stream, 'data')) as [Buffer]
   stream.destroy()
   assert.match(first.toString(), /"read":"r4"/)
   assert.match(second.toString(), /"read":"r5".*"preread":"r4"/)
+  assert.deepEqual(sampled, ['c', 'c', 'i', 'c', 'i'], 'by id once that is known')
+})
+
+test('stats: a stream of one sample is refused, and older clients know no one-shot', async () => {
+  const { status, text } = await gateway.send('GET', '/containers/c/stats?one-shot=1')
+  assert.equal(status, 400)
+  assert.match(text, /cannot have stream=true and one-shot=true/)
+  const stream = await open('GET', '/v1.40/containers/c/stats?one-shot=1')
+  assert.equal(stream.statusCode, 200)
+  stream.destroy()
 })
 
 const past = (filters: object = {}) =>

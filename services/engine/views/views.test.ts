@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createExec, execEnded, inspectExec, startExec } from '../execs/sessions.ts'
 import { newId } from '../engine.ts'
 import { nextHealth } from '../health/judge.ts'
+import { remove } from '../jobs/remove.ts'
 import { start } from '../jobs/start.ts'
 import { World } from '../testing/world.ts'
 import { humanDuration } from './duration.ts'
@@ -155,9 +156,31 @@ describe('views', () => {
     assert.ok((await logs(world.engine, { ...log, stdout: true, stderr: false })).stream)
   })
 
-  it('stats of a stopped container are empty', async () => {
+  it('stats of a stopped container have every member that clients reach into', async () => {
     await world.create('web')
-    assert.deepEqual((await stats(world.engine, 'web'))['cpu_stats'], {})
+    const sample = await stats(world.engine, 'web')
+    const cpu = sample['cpu_stats'] as Record<string, unknown>
+    assert.deepEqual(cpu['throttling_data'], { periods: 0, throttled_periods: 0, throttled_time: 0 })
+    assert.deepEqual(cpu['cpu_usage'], { total_usage: 0, usage_in_kernelmode: 0, usage_in_usermode: 0 })
+    assert.equal(Object.keys(sample['blkio_stats'] as object).length, 8)
+    assert.equal(sample['read'], '0001-01-01T00:00:00Z')
+  })
+
+  it('stats of many are asked for together, each with its own id, also with a network that was another container’s', async () => {
+    await start(world.engine, await world.create('one'))
+    await start(world.engine, await world.create('two', { HostConfig: { NetworkMode: 'container:one' } }))
+    await remove(world.engine, { ref: 'one', force: true, volumes: false })
+    await start(world.engine, await world.create('three'))
+    world.calls = []
+    const names = ['two', 'three', 'three']
+    const samples = await Promise.all(names.map((name) => stats(world.engine, name)))
+    assert.deepEqual(
+      samples.map((s) => s['name']),
+      names.map((name) => `/${name}`),
+    )
+    assert.deepEqual(world.calls.sort(), ['cgroup.group.stats', 'network.sandbox.stats'])
+    const ids = ['two', 'three'].map((name) => world.engine.containers.find(name).id)
+    for (const { verb, request } of world.requests.slice(-2)) assert.deepEqual(request, { ids }, verb)
   })
 
   it('health: unhealthy after so many failures in a row, those of the start period aside', () => {

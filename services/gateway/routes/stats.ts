@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Json } from '../../../shared/contracts/index.ts'
-import { toGantryError } from '../../../shared/errors/index.ts'
+import { invalid, toGantryError } from '../../../shared/errors/index.ts'
 import { ok, STREAMED, type Handler } from '../http/route.ts'
 import { startReply } from '../streams/reply.ts'
 import { finish, write } from '../streams/write.ts'
@@ -15,7 +15,6 @@ const ZERO_CPU = {
 /** A sample in Docker's full form: with the CPU counters of the one before, from which clients compute percentages. */
 const withPrevious = (sample: Json, previous: Json | undefined): Json => ({
   ...sample,
-  read: sample['read'] ?? ZERO_TIME,
   preread: previous?.['read'] ?? ZERO_TIME,
   precpu_stats: previous?.['cpu_stats'] ?? ZERO_CPU,
 })
@@ -25,12 +24,17 @@ const withPrevious = (sample: Json, previous: Json | undefined): Json => ({
  * compare with; with `one-shot` (API 1.41) the first one, at once.
  */
 export const stats: Handler = async (call, { engine }) => {
-  const ref = call.param('id')
   const { query, over } = call
+  const stream = query.bool('stream', true)
+  const oneShot = call.api >= 41 && query.bool('one-shot')
+  if (stream && oneShot) throw invalid('cannot have stream=true and one-shot=true')
+  let ref = call.param('id')
   const read = (): Promise<Json> => engine['container.stats']({ ref })
   let previous = await read()
-  if (!query.bool('stream', true)) {
-    if (query.bool('one-shot')) return ok(withPrevious(previous, undefined))
+  // The name may become another container's.
+  ref = String(previous['id'])
+  if (!stream) {
+    if (oneShot) return ok(withPrevious(previous, undefined))
     if (isRunning(previous)) await delay(INTERVAL_MS)
     return ok(withPrevious(await read(), previous))
   }
@@ -57,7 +61,4 @@ export const stats: Handler = async (call, { engine }) => {
 }
 
 /** A stopped container has no counters, and waiting would not bring any. */
-const isRunning = (sample: Json): boolean => {
-  const cpu = sample['cpu_stats']
-  return cpu !== null && typeof cpu === 'object' && Object.keys(cpu).length > 0
-}
+const isRunning = (sample: Json): boolean => sample['read'] !== ZERO_TIME
