@@ -198,6 +198,22 @@ describe('the life of a container', () => {
     await assert.rejects(stop(world.engine, { ref: id }), kindOf('not-modified'))
   })
 
+  it('a stop with another signal is a stop: no policy starts it again, and a paused one is let go', async () => {
+    world.fatal.add(2)
+    const always = await world.create('s1', { HostConfig: { RestartPolicy: { Name: 'always' } } })
+    await start(world.engine, always)
+    await stop(world.engine, { ref: always, signal: 'INT' })
+    assert.equal(status(always), 'exited')
+    const paused = await world.create('s2')
+    await start(world.engine, paused)
+    await pause(world.engine, paused)
+    const before = world.actions().length
+    const stopping = stop(world.engine, { ref: paused, signal: 'INT', timeout: 0 })
+    await stopping
+    assert.equal(world.groups.has(paused), false)
+    assert.deepEqual(world.actions().slice(before, before + 2), ['kill', 'unpause'])
+  })
+
   it('stop escalates to SIGKILL', async () => {
     world.fatal = new Set([9])
     const id = await world.create()

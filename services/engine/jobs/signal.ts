@@ -13,16 +13,22 @@ export const stopSignal = (container: Container): number =>
 
 /**
  * Sends a signal and tells of it, under the container's lock so that the exit it causes is told afterwards. A signal that
- * is meant to end the container counts as a user's stop, and reaches a paused one too.
+ * is meant to end the container counts as a user's stop, and reaches a paused one too: SIGKILL, its stop signal, and whatever a
+ * stop `ends` it with.
  *
  * @returns the run that it was sent to; undefined when there is none any more.
  */
-export function sendSignal(engine: Engine, id: string, signal: number): Promise<string | undefined> {
+export function sendSignal(
+  engine: Engine,
+  id: string,
+  signal: number,
+  { ends: stops = false } = {},
+): Promise<string | undefined> {
   return engine.locks.run(id, async () => {
     const container = engine.containers.get(id)
     if (!container) return undefined
     engine.unanswered.forget(id)
-    const ends = signal === SIGKILL || signal === stopSignal(container)
+    const ends = stops || signal === SIGKILL || signal === stopSignal(container)
     if (container.state.status === 'restarting' && ends) {
       engine.restarter.cancel(id)
       engine.store.transaction(() => engine.containers.setState(id, { status: 'exited', manuallyStopped: true }))
@@ -43,6 +49,7 @@ export function sendSignal(engine: Engine, id: string, signal: number): Promise<
         ? engine.containers.setState(id, { manuallyStopped: true, ...(thaw ? { status: 'running' } : {}) })
         : container
       emitContainer(engine.store, now, 'kill', { signal: String(signal) })
+      if (thaw) emitContainer(engine.store, now, 'unpause')
     })
     return container.state.instance
   })
@@ -64,7 +71,7 @@ export async function endRun(
   id: string,
   { signal, timeoutMs }: { signal: number; timeoutMs: number },
 ): Promise<void> {
-  const instance = await job.step(`signal ${signal}`, () => sendSignal(engine, id, signal))
+  const instance = await job.step(`signal ${signal}`, () => sendSignal(engine, id, signal, { ends: true }))
   if (instance === undefined) return
   if (signal !== SIGKILL && (await job.step('wait', () => runEnds(engine, id, instance, timeoutMs)))) return
   if (signal !== SIGKILL) await job.step(`signal ${SIGKILL}`, () => sendSignal(engine, id, SIGKILL))
