@@ -288,6 +288,18 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       }
     })
 
+    test('a pass over many groups lets requests through in between', async () => {
+      for (let i = 0; i < 60; i++) await service.keeper.create(id(), '', {})
+      let turns = 0
+      let over = false
+      const count = (): void => void (turns++, over || setImmediate(count))
+      setImmediate(count)
+      await service.metrics.pass()
+      over = true
+      assert.ok(turns >= 2, `${turns} turns`)
+      assert.equal(service.bus.samples.length, 60)
+    })
+
     test('samples are published, and nothing without groups', async () => {
       await service.metrics.pass()
       assert.equal(service.bus.samples.length, 0)

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../../shared/bus/index.ts'
 import type { CgroupSample, GroupStats } from '../../shared/contracts/index.ts'
 import type { CgroupDriver, DriverSet } from '../../shared/drivers/index.ts'
@@ -5,6 +6,8 @@ import type { Logger } from '../../shared/log/index.ts'
 import type { OomWatch } from './oom.ts'
 
 const INTERVAL_MS = 1000
+/** Reading is synchronous: requests get their turn after so many groups. */
+const SLICE = 25
 
 interface Member {
   readonly path: string
@@ -66,14 +69,22 @@ export class Metrics {
     return samples
   }
 
+  async #publish(ids: readonly string[]): Promise<void> {
+    for (const [id, sample] of await this.sample(ids)) {
+      this.#bus.publishStats(id, { source: 'cgroup', id, ...sample } satisfies CgroupSample)
+      await this.#oom.noticed(id, sample.oom_kills)
+    }
+  }
+
   /** One turn over all groups. Skipped while the last one is under way. */
   async pass(): Promise<void> {
     if (this.#busy) return
     this.#busy = true
     try {
-      for (const [id, sample] of await this.sample(this.#members.keys())) {
-        this.#bus.publishStats(id, { source: 'cgroup', id, ...sample } satisfies CgroupSample)
-        await this.#oom.noticed(id, sample.oom_kills)
+      const ids = [...this.#members.keys()]
+      for (let at = 0; at < ids.length; at += SLICE) {
+        if (at > 0) await setImmediate()
+        await this.#publish(ids.slice(at, at + SLICE))
       }
     } catch (error) {
       this.#log.warn({ err: error }, 'sampling failed')

@@ -58,7 +58,12 @@ export class OomWatch {
   /** A sample says that there were so many kills. */
   async noticed(id: string, total: number): Promise<void> {
     const watched = this.#watched.get(id)
-    if (watched && total > watched.total) this.saw(id, await watched.driver.oomKills(watched.group.path))
+    if (!watched || total <= watched.total) return
+    try {
+      this.saw(id, await watched.driver.oomKills(watched.group.path))
+    } catch (error) {
+      this.#log.warn({ err: error, container: id }, 'cannot read where the OOM killer struck')
+    }
   }
 
   #struck(watched: Watched, cgroup: string, oom: number): void {

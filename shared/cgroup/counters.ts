@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { GroupStats } from '../contracts/index.ts'
+import type { Logger } from '../log/index.ts'
 import type { CgroupFs, CounterFile } from '../kernel/cgroupfs.ts'
 
 /** What is the same for all samples of one pass. */
@@ -28,13 +29,20 @@ export function rfc3339Nano(): string {
   return `${new Date(ms).toISOString().slice(0, -1)}${String(rest).padStart(6, '0')}Z`
 }
 
-/** One group's counter files, kept open from its first sample on. */
+/** How many more files may be kept open. */
+interface Budget {
+  left: number
+}
+
+/** One group's counter files, kept open from its first sample on as far as the budget goes. */
 export class OpenCounters {
   readonly #fs: CgroupFs
+  readonly #budget: Budget
   readonly #files = new Map<string, CounterFile | undefined>()
 
-  constructor(fs: CgroupFs) {
+  constructor(fs: CgroupFs, budget: Budget) {
     this.#fs = fs
+    this.#budget = budget
   }
 
   /** Content; undefined when the file is missing or its group gone. */
@@ -45,7 +53,9 @@ export class OpenCounters {
     if (file === undefined) {
       if (this.#files.has(path)) return undefined
       file = this.#fs.open(path)
+      if (file !== undefined && this.#budget.left === 0) return readOnce(file)
       this.#files.set(path, file)
+      if (file !== undefined) this.#budget.left--
     }
     return file?.read()
   }
@@ -64,8 +74,20 @@ export class OpenCounters {
   }
 
   close(): void {
-    for (const file of this.#files.values()) file?.close()
+    for (const file of this.#files.values()) {
+      if (file === undefined) continue
+      file.close()
+      this.#budget.left++
+    }
     this.#files.clear()
+  }
+}
+
+function readOnce(file: CounterFile): string | undefined {
+  try {
+    return file.read()
+  } finally {
+    file.close()
   }
 }
 
@@ -78,35 +100,63 @@ export function parseKeyed(text: string): Record<string, number> {
   return values
 }
 
+/** A group has about twenty files. More groups than these are for are read without being kept open. */
+const MAX_OPEN_FILES = 8192
+
+type Sample = (counters: OpenCounters, path: string, pass: PassFacts) => GroupStats | undefined
+
 /** The sampled groups of a driver, by path. */
 export class Sampler {
   readonly #fs: CgroupFs
-  readonly #sample: (counters: OpenCounters, path: string, pass: PassFacts) => GroupStats | undefined
+  readonly #log: Pick<Logger, 'warn'>
+  readonly #sample: Sample
   readonly #open = new Map<string, OpenCounters>()
+  readonly #failing = new Set<string>()
+  readonly #budget: Budget
 
-  constructor(fs: CgroupFs, sample: (counters: OpenCounters, path: string, pass: PassFacts) => GroupStats | undefined) {
+  constructor(fs: CgroupFs, log: Pick<Logger, 'warn'>, sample: Sample, maxOpenFiles = MAX_OPEN_FILES) {
     this.#fs = fs
+    this.#log = log
     this.#sample = sample
+    this.#budget = { left: maxOpenFiles }
   }
 
+  /** A group whose files cannot be read is left out, and does not keep the others from being sampled. */
   pass(paths: readonly string[]): Map<string, GroupStats> {
     const samples = new Map<string, GroupStats>()
     const facts = passFacts(this.#fs)
     for (const path of paths) {
-      let counters = this.#open.get(path)
-      if (!counters) {
-        counters = new OpenCounters(this.#fs)
-        this.#open.set(path, counters)
-      }
-      const sample = this.#sample(counters, path, facts)
+      const sample = this.#try(path, facts)
       if (sample) samples.set(path, sample)
-      else this.forget(path)
+      else this.#close(path)
     }
     return samples
   }
 
+  #try(path: string, facts: PassFacts): GroupStats | undefined {
+    let counters = this.#open.get(path)
+    if (!counters) {
+      counters = new OpenCounters(this.#fs, this.#budget)
+      this.#open.set(path, counters)
+    }
+    try {
+      const sample = this.#sample(counters, path, facts)
+      this.#failing.delete(path)
+      return sample
+    } catch (error) {
+      if (!this.#failing.has(path)) this.#log.warn({ err: error, cgroup: path }, 'a cgroup cannot be sampled')
+      this.#failing.add(path)
+      return undefined
+    }
+  }
+
   /** Open files of a removed group keep its memory in the kernel. */
   forget(path: string): void {
+    this.#close(path)
+    this.#failing.delete(path)
+  }
+
+  #close(path: string): void {
     this.#open.get(path)?.close()
     this.#open.delete(path)
   }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { toGantryError, unavailable } from '../errors/index.ts'
+import { conflict, toGantryError } from '../errors/index.ts'
 import type { CgroupFs } from '../kernel/cgroupfs.ts'
 import { isCode } from '../kernel/libc.ts'
 import { PATIENCE_MS } from './group-dirs.ts'
@@ -47,12 +47,12 @@ async function waitForEvent(fs: CgroupFs, dir: string, key: string, value: '0' |
   }
 }
 
-/** cgroup.freeze; returns when all stand still. `unavailable` after 10 s, thawed again. */
+/** cgroup.freeze; returns when all stand still. `conflict` after 10 s, thawed again. */
 export async function freezeV2(fs: CgroupFs, dir: string): Promise<void> {
   fs.write(join(dir, 'cgroup.freeze'), '1')
   if (await waitForEvent(fs, dir, 'frozen', '1', PATIENCE_MS)) return
   fs.write(join(dir, 'cgroup.freeze'), '0')
-  throw unavailable(`cgroup ${dir} does not freeze: a process in it is in uninterruptible sleep`)
+  throw conflict(`cgroup ${dir} does not freeze: a process in it is in uninterruptible sleep`)
 }
 
 export function thawV2(fs: CgroupFs, dir: string): void {

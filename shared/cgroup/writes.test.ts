@@ -73,6 +73,18 @@ test('errors tell the kinds apart', () => {
   )
 })
 
+test('CPUs that the parent has not got are the caller’s mistake', () => {
+  const parent = join(tree.root, 'cpuset', 'p')
+  tree.mkdir(parent)
+  tree.write(join(parent, 'cpuset.cpus'), '1')
+  tree.mkdir(join(parent, 'g'))
+  const cpus = { option: 'cpuset-cpus', file: join(parent, 'g', 'cpuset.cpus'), value: '0-1' }
+  assert.throws(
+    () => applyWrites(tree, [cpus], false),
+    (e) => isKind(e, 'invalid') && /cpuset-cpus.*"0-1".*the parent group has "1"/.test(e.message),
+  )
+})
+
 test('lines by key', () => {
   assert.equal(keyedLine('a 1\nab 2\n', 'a'), '1')
   assert.equal(keyedLine('a 1\n', 'b'), undefined)

@@ -1,4 +1,4 @@
-import { basename } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { conflict, forbidden, type GantryError, internal, invalid, notFound } from '../errors/index.ts'
 import type { CgroupFs } from '../kernel/cgroupfs.ts'
 
@@ -33,7 +33,7 @@ export function applyWrites(fs: CgroupFs, writes: readonly LimitWrite[], undo: b
       }
     } catch (error) {
       const failed = putBack(fs, done)
-      throw explain(write, error, failed)
+      throw explain(fs, write, error, failed)
     }
   }
 }
@@ -50,7 +50,7 @@ function putBack(fs: CgroupFs, done: readonly { file: string; before: string }[]
   return failed
 }
 
-function explain(write: LimitWrite, error: unknown, failed: readonly string[]): GantryError {
+function explain(fs: CgroupFs, write: LimitWrite, error: unknown, failed: readonly string[]): GantryError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error)
   const what = `${write.option}: the kernel refuses "${write.value}" for ${write.file} (${code})`
   const also = failed.length > 0 ? `; ${failed.join('; ')}` : ''
@@ -72,12 +72,22 @@ function explain(write: LimitWrite, error: unknown, failed: readonly string[]): 
         ? invalid(`${what}: no such device${also}`, { cause: error })
         : notFound(`${write.option}: the group of ${write.file} is gone${also}`, { cause: error })
     case 'EACCES':
+      // v1's word for CPUs or memory nodes that the group above has not got (kernel/cgroup/cpuset-v1.c, cpuset1_validate_change).
+      if (write.option.startsWith('cpuset')) {
+        return invalid(`${what}: the parent group has ${parentsValue(fs, write.file)}${also}`, { cause: error })
+      }
+      return forbidden(`${what}: is the cgroup file system writable here?${also}`, { cause: error })
     case 'EPERM':
     case 'EROFS':
       return forbidden(`${what}: is the cgroup file system writable here?${also}`, { cause: error })
     default:
       return internal(`${what}${also}`, { cause: error })
   }
+}
+
+function parentsValue(fs: CgroupFs, file: string): string {
+  const above = join(dirname(dirname(file)), basename(file))
+  return fs.exists(above) ? `"${fs.read(above).trim()}"` : 'others'
 }
 
 /** `restore` for a file with one line a device (`8:0 1048576`): its line, or what takes the limit away. */

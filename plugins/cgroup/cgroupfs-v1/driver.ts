@@ -28,7 +28,7 @@ import type {
   OomKills,
   ProbeResult,
 } from '../../../shared/drivers/index.ts'
-import { notFound, unavailable } from '../../../shared/errors/index.ts'
+import { conflict, notFound, notImplemented } from '../../../shared/errors/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
@@ -57,7 +57,7 @@ export class CgroupfsV1 implements CgroupDriver {
     this.#parent = context.parent
     this.#hierarchies = findHierarchies(this.#fs, context.root)
     this.#dirs = new GroupDirs(this.#fs, groupRoots(this.#hierarchies))
-    this.#sampler = new Sampler(this.#fs, (counters, path, pass) => this.#sample(counters, path, pass))
+    this.#sampler = new Sampler(this.#fs, context.log, (counters, path, pass) => this.#sample(counters, path, pass))
   }
 
   get manifest(): DriverManifest {
@@ -206,7 +206,7 @@ export class CgroupfsV1 implements CgroupDriver {
   async freeze(path: string): Promise<void> {
     if (!this.#dirs.exists(path)) throw notFound(`there is no cgroup ${path}`)
     const dir = this.#at(path)('freezer')
-    if (dir === undefined) return freezeV2(this.#fs, this.#at(path)('unified') ?? '')
+    if (dir === undefined) return freezeV2(this.#fs, this.#freezable(path))
     const state = join(dir, 'freezer.state')
     const deadline = Date.now() + PATIENCE_MS
     for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
@@ -216,7 +216,7 @@ export class CgroupfsV1 implements CgroupDriver {
       await delay(pause)
     }
     this.#fs.write(state, 'THAWED')
-    throw unavailable(`cgroup ${path} does not freeze: a process in it is in uninterruptible sleep`)
+    throw conflict(`cgroup ${path} does not freeze: a process in it is in uninterruptible sleep`)
   }
 
   async thaw(path: string): Promise<void> {
@@ -227,7 +227,16 @@ export class CgroupfsV1 implements CgroupDriver {
   #thaw(path: string): void {
     const dir = this.#at(path)('freezer')
     if (dir !== undefined) this.#fs.write(join(dir, 'freezer.state'), 'THAWED')
-    else thawV2(this.#fs, this.#at(path)('unified') ?? '')
+    else thawV2(this.#fs, this.#freezable(path))
+  }
+
+  /** The group in the v2 tree of a hybrid host without v1's freezer. */
+  #freezable(path: string): string {
+    const dir = this.#at(path)('unified')
+    if (dir !== undefined && this.#files.support.freezer) return dir
+    throw notImplemented(
+      'pausing needs a freezer: this host has neither a v1 freezer hierarchy nor a v2 tree with cgroup.freeze',
+    )
   }
 
   async kill(path: string): Promise<void> {
@@ -235,6 +244,7 @@ export class CgroupfsV1 implements CgroupDriver {
     const unified = this.#at(path)('unified')
     if (unified !== undefined) killV2(this.#fs, unified)
     killListed(this.#fs, () => this.#dirs.pids(path))
+    if (!this.#files.support.freezer) return
     try {
       this.#thaw(path) // a process in v1's freezer dies when it is let go
     } catch (error) {

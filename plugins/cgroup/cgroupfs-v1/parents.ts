@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { parentsOf } from '../../../shared/cgroup/index.ts'
 import type { Resources } from '../../../shared/contracts/index.ts'
-import { unavailable } from '../../../shared/errors/index.ts'
+import { conflict } from '../../../shared/errors/index.ts'
 import type { Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import type { CgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 
@@ -31,7 +31,7 @@ export function prepareCpuset(fs: CgroupFs, root: string | undefined, paths: rea
 
 /**
  * A group's real-time budget comes out of its parent's, and that of a new group is 0 (Documentation/scheduler/sched-rt-group.rst): each
- * level above gets as much as those below it want together. `unavailable` when the machine has not got that much to give.
+ * level above gets as much as those below it want together. `conflict` when the machine has not got that much to give.
  */
 export function prepareRealtime(fs: CgroupFs, root: string | undefined, path: string, resources: Resources): void {
   const runtime = resources.CpuRealtimeRuntime ?? 0
@@ -55,7 +55,7 @@ export function prepareRealtime(fs: CgroupFs, root: string | undefined, path: st
     try {
       fs.write(join(root, budget.group, 'cpu.rt_runtime_us'), String(needed))
     } catch (error) {
-      throw unavailable(
+      throw conflict(
         `cpu-rt-runtime: this machine cannot give cgroup ${budget.group} ${needed} us of real-time budget`,
         { cause: error },
       )

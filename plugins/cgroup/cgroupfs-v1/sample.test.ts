@@ -29,7 +29,7 @@ test('counters in the form that a dockerd 20.10 gives on the same kernel', () =>
   set('pids/g/pids.current', '1')
   set('pids/g/pids.max', '44')
   set('blkio/g/blkio.throttle.io_service_bytes_recursive', '254:0 Read 4096\n254:0 Total 4096\nTotal 4096')
-  const counters = new OpenCounters(fs)
+  const counters = new OpenCounters(fs, { left: 100 })
   const pass = passFacts(fs)
   assert.deepEqual(sampleV1(counters, dirOf(hierarchies, '/g'), pass), {
     read: pass.read,
@@ -71,7 +71,7 @@ test('counters in the form that a dockerd 20.10 gives on the same kernel', () =>
 })
 
 test('a group that is gone has no sample', () => {
-  const counters = new OpenCounters(fs)
+  const counters = new OpenCounters(fs, { left: 100 })
   assert.equal(sampleV1(counters, dirOf(findHierarchies(fs, fs.root), '/gone'), passFacts(fs)), undefined)
 })
 

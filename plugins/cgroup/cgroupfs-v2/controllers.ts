@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { unavailable } from '../../../shared/errors/index.ts'
+import { conflict } from '../../../shared/errors/index.ts'
 import type { CgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
 
@@ -8,7 +8,7 @@ const WANTED = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb']
 
 /**
  * Hands the controllers down, from the root to the last of `parents` (cgroup-v2.rst, "Enabling and Disabling"). Only what is not
- * enabled yet is written. `unavailable` where processes live in a group that would have to hand them down.
+ * enabled yet is written. `conflict` where processes live in a group that would have to hand them down.
  */
 export function enableControllers(
   fs: CgroupFs,
@@ -33,7 +33,7 @@ export function enableControllers(
 /** One by one: one that a parent does not hand down (ENOENT) must not keep the others away. */
 function enableEach(fs: CgroupFs, file: string, missing: readonly string[], first: unknown): void {
   if (isCode(first, 'EBUSY', 'EOPNOTSUPP')) {
-    throw unavailable(
+    throw conflict(
       `the controllers ${missing.join(', ')} cannot be handed down in ${file}: ` +
         'processes live in that group (v2 allows them in the last groups only); choose another cgroup parent',
       { cause: first },

@@ -53,7 +53,9 @@ export class CgroupfsV2 implements CgroupDriver {
     this.#hierarchies = findHierarchies(this.#fs, context.root)
     this.#root = this.#hierarchies.v2 ?? context.root
     this.#dirs = new GroupDirs(this.#fs, [this.#root])
-    this.#sampler = new Sampler(this.#fs, (counters, path, pass) => sampleV2(counters, this.#at(path), pass))
+    this.#sampler = new Sampler(this.#fs, context.log, (counters, path, pass) =>
+      sampleV2(counters, this.#at(path), pass),
+    )
   }
 
   get manifest(): DriverManifest {
