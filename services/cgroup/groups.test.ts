@@ -47,6 +47,14 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       await service.driver.remove('/theirs')
     })
 
+    test('a parent that has processes of its own is a conflict on v2, where only the last groups may', async () => {
+      await service.driver.create('/theirs', {})
+      service.tree.enter('/theirs', 4711)
+      const made = service.keeper.create(id(), '/theirs', {})
+      if (kind === 'v2') await assert.rejects(made, (e) => isKind(e, 'conflict') && /processes live/.test(e.message))
+      else assert.ok(await made)
+    })
+
     test('creating is repeatable, and with another parent moves', async () => {
       const group = id()
       await service.keeper.create(group, '', { PidsLimit: 5 })

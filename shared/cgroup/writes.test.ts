@@ -58,6 +58,7 @@ test('errors tell the kinds apart', () => {
     ['EBUSY', 'conflict'],
     ['ENODEV', 'not-found'],
     ['EACCES', 'forbidden'],
+    ['ENOTSUP', 'invalid'],
   ] as const) {
     tree.failing.set('pids.max', code)
     assert.throws(

@@ -71,6 +71,11 @@ function explain(fs: CgroupFs, write: LimitWrite, error: unknown, failed: readon
       return write.option.startsWith('device') || write.option.startsWith('blkio')
         ? invalid(`${what}: no such device${also}`, { cause: error })
         : notFound(`${write.option}: the group of ${write.file} is gone${also}`, { cause: error })
+    case 'ENOTSUP': // Node's name for EOPNOTSUPP
+    case 'EOPNOTSUPP':
+      return invalid(`${what}: the I/O scheduler of the device has no such limit (weights need bfq)${also}`, {
+        cause: error,
+      })
     case 'EACCES':
       // v1's word for CPUs or memory nodes that the group above has not got (kernel/cgroup/cpuset-v1.c, cpuset1_validate_change).
       if (write.option.startsWith('cpuset')) {

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { api } from '../support/api.ts'
 import { create, parallel, remove, start, startNew, timed, wait } from './containers.ts'
 import { lookups } from './lookups.ts'
+import { metricsCpu } from './cpu.ts'
 import { idleMemory, memoryPerContainer } from './memory.ts'
 import { BENCH_IMAGE, type Subject } from './subject.ts'
 
 export interface Row {
   readonly name: string
-  readonly unit: 'ms' | 'MB' | '/s' | 'MB/s'
+  readonly unit: 'ms' | 'MB' | '/s' | 'MB/s' | '%'
   readonly rounds: number
   /** The project's goal; for rates the least, for the rest the most. */
   readonly reach?: number
@@ -212,4 +213,5 @@ export const ROWS: readonly Row[] = [
     measure: async (s) => (await parallelStarts(s)).removes,
   },
   { name: 'memory per container (PSS)', unit: 'MB', rounds: 1, reach: 2, measure: memoryPerContainer },
+  { name: 'metrics of 200 idle, of one core', unit: '%', rounds: 1, measure: metricsCpu },
 ]

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, test, type TestContext } from 'node:test'
 import type { Resources } from '../../shared/contracts/index.ts'
 import type { CgroupDriver, OomKills } from '../../shared/drivers/index.ts'
 import { isKind } from '../../shared/errors/index.ts'
@@ -68,7 +68,7 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
     const check = (
       title: string,
       needs: readonly string[],
-      body: (group: Group) => Promise<void>,
+      body: (group: Group, t: TestContext) => Promise<void>,
       resources: Resources = {},
     ): void => {
       test(title, async (t) => {
@@ -81,7 +81,7 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
           await driver.create(group.path, resources)
           const runtime = driver.runtimeResources(resources)
           if (runtime !== undefined) await target.processes.launch?.(driver, group.path, runtime)
-          await body(group)
+          await body(group, t)
         } finally {
           await driver.remove(group.path)
           await driver.removeParents(parents)
@@ -155,9 +155,9 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
         )
       }
 
-      check('throttles and weights by device', ['blkio'], async ({ path }) => {
+      check('throttles by device', ['blkio'], async ({ path }, t) => {
         const Path = target.blockDevice
-        if (Path === undefined) return
+        if (Path === undefined) return t.skip('this machine has no block device to limit')
         await driver.create(path, {
           BlkioDeviceReadBps: [{ Path, Rate: 2 * MiB }],
           BlkioDeviceWriteBps: [{ Path, Rate: MiB }],
@@ -172,6 +172,22 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
         assert.equal(target.limit(path, 'BlkioDeviceReadBps'), undefined, 'an empty list takes the limit away')
         assert.equal(target.limit(path, 'BlkioDeviceWriteIOps'), 50)
         assert.equal(target.limit(path, 'BlkioDeviceWriteBps'), MiB, 'a list that is not named stays')
+      })
+
+      check('weights by device', ['blkioWeightDevice'], async ({ path }, t) => {
+        const Path = target.blockDevice
+        if (Path === undefined) return t.skip('this machine has no block device to limit')
+        try {
+          await driver.update(path, { BlkioWeightDevice: [{ Path, Weight: 300 }] })
+        } catch (error) {
+          if (failsWith('invalid', /scheduler/)(error)) return t.skip(`the I/O scheduler of ${Path} has no weights`)
+          throw error
+        }
+        assert.equal(target.limit(path, 'BlkioWeightDevice'), 300)
+        await driver.update(path, { PidsLimit: 5 })
+        assert.equal(target.limit(path, 'BlkioWeightDevice'), 300, 'a list that is not named stays')
+        await driver.update(path, { BlkioWeightDevice: [] })
+        assert.equal(target.limit(path, 'BlkioWeightDevice'), undefined, 'an empty list takes the weight away')
       })
 
       check('what the kernel refuses is refused by name, and no group is left', ['pids', 'premade'], async () => {
@@ -197,8 +213,8 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
       })
 
       for (const [capability, resources] of WARNED) {
-        check(`without ${capability}: warns, and leaves it out`, [], async ({ path }) => {
-          if (driver.manifest.capabilities[capability] === true) return
+        check(`without ${capability}: warns, and leaves it out`, [], async ({ path }, t) => {
+          if (driver.manifest.capabilities[capability] === true) return t.skip(`this kernel has ${capability}`)
           const warnings = driver.check(resources, false)
           assert.equal(warnings.length, 1)
           assert.match(warnings[0] ?? '', /does not support.*discarded/)

@@ -16,6 +16,12 @@ const afterDevice = (lines: string): number | undefined => {
   return value === undefined ? undefined : Number(value)
 }
 
+/** The first device's, after the line for all. */
+const deviceWeight = (lines: string): number | undefined => {
+  const weight = /^\d+:\d+ (\d+)$/m.exec(lines)?.[1]
+  return weight === undefined ? undefined : Number(weight)
+}
+
 /** `dirOf`: a group's directory in the hierarchy of a v1 controller. */
 export function limitV1(
   dirOf: (controller: string) => string,
@@ -55,6 +61,10 @@ export function limitV1(
       return number(text(dirOf('pids'), 'pids.max'))
     case 'BlkioWeight':
       return number(text(dirOf('blkio'), 'blkio.bfq.weight'))
+    case 'BlkioWeightDevice': {
+      const file = ['blkio.weight_device', 'blkio.bfq.weight_device'].find((f) => existsSync(join(dirOf('blkio'), f)))
+      return file === undefined ? undefined : deviceWeight(text(dirOf('blkio'), file))
+    }
     case 'BlkioDeviceReadBps':
       return blkio('read_bps')
     case 'BlkioDeviceWriteBps':
@@ -104,6 +114,11 @@ export function limitV2(dir: string, field: keyof Resources): number | string | 
     case 'BlkioWeight':
       if (existsSync(join(dir, 'io.bfq.weight'))) return Number(/default (\d+)/.exec(text(dir, 'io.bfq.weight'))?.[1])
       return { 2930: 300 }[Number(/default (\d+)/.exec(text(dir, 'io.weight'))?.[1])]
+    case 'BlkioWeightDevice': {
+      const file = existsSync(join(dir, 'io.bfq.weight')) ? 'io.bfq.weight' : 'io.weight'
+      const weight = deviceWeight(text(dir, file))
+      return file === 'io.weight' && weight !== undefined ? { 2930: 300 }[weight] : weight
+    }
     case 'BlkioDeviceReadBps':
       return io('rbps')
     case 'BlkioDeviceWriteBps':
