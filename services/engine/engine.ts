@@ -4,7 +4,8 @@ import type { Config } from '../../shared/config/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
 import type { GroupStats, InterfaceStats } from '../../shared/contracts/index.ts'
 import type { Store } from '../../shared/store/index.ts'
-import { Locks } from './containers/locks.ts'
+import { Locks } from '../../shared/async/locks.ts'
+import { Counts } from './containers/counts.ts'
 import { Containers } from './containers/registry.ts'
 import { Execs } from './execs/registry.ts'
 import { FacilitySource } from './facilities.ts'
@@ -41,7 +42,7 @@ export interface Engine {
   /** Containers that a user is removing by force, and whether their anonymous volumes go too. */
   readonly removing: Map<string, { readonly volumes: boolean }>
   /** Containers that a user is restarting: their end is no reason to remove them. */
-  readonly restarting: Set<string>
+  readonly restarting: Counts
   /** Aborted when the service stops: what waits, ends. */
   readonly stopping: AbortController
 }
@@ -57,15 +58,14 @@ interface EngineOptions {
 
 export function createEngine({ config, log, store, bus, patienceMs }: EngineOptions): Engine {
   const lower = new Lower(bus, patienceMs)
-  const containers = new Containers(store)
   return {
     config,
     log,
     store,
     lower,
-    containers,
+    containers: new Containers(store),
     locks: new Locks(),
-    jobs: new Jobs(store, containers, log),
+    jobs: new Jobs(store, log),
     execs: new Execs(store),
     facilities: new FacilitySource(lower, config.logOptions ?? {}),
     gate: new Gate(),
@@ -77,7 +77,7 @@ export function createEngine({ config, log, store, bus, patienceMs }: EngineOpti
       network: new Gatherer((ids) => lower.network['sandbox.stats']({ ids })),
     },
     removing: new Map(),
-    restarting: new Set(),
+    restarting: new Counts(),
     stopping: new AbortController(),
   }
 }

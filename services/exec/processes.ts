@@ -5,7 +5,7 @@ import type { Logger } from '../../shared/log/index.ts'
 import { hostnameFor, type BundleBuilder } from './bundle.ts'
 import type { ExecDrivers } from './drivers.ts'
 import type { FactTeller } from './facts.ts'
-import { KeyedLock } from './lock.ts'
+import { Locks } from '../../shared/async/locks.ts'
 import type { LogKeeper } from './logs.ts'
 import type { ProcessRow, Records } from './records.ts'
 import type { SharedMemory } from './shm.ts'
@@ -42,7 +42,7 @@ export interface LiveContainer {
 /** The first processes of containers: their whole life but stdio and sessions. */
 export class Processes {
   readonly #d: ProcessDependencies
-  readonly #lock = new KeyedLock()
+  readonly #lock = new Locks()
   readonly #live = new Map<string, LiveContainer>()
 
   constructor(dependencies: ProcessDependencies) {

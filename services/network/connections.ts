@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { EndpointRequest, SandboxInfo } from '../../shared/contracts/index.ts'
 import { forbidden, invalid } from '../../shared/errors/index.ts'
 import type { Attachments } from './attachments.ts'
-import type { Locks } from './locks.ts'
+import type { Locks } from '../../shared/async/locks.ts'
 import type { SandboxRecord } from './records.ts'
 import { describeSandbox, readySandbox, type SandboxParts } from './sandbox-parts.ts'
 

@@ -1,7 +1,7 @@
 import type { Mount, MountPoint } from '../../../shared/contracts/index.ts'
 import { notFound } from '../../../shared/errors/index.ts'
 import { mountTable } from '../../../shared/kernel/mounts.ts'
-import { Locks } from '../locks.ts'
+import { Locks } from '../../../shared/async/locks.ts'
 import { RootfsCreation, type CreateRootfs, type RootfsParts } from './create.ts'
 import { byDepth, mountPoint, ociMount, type ResolvedMount } from './mounts.ts'
 import { checkPropagation } from './propagation.ts'

@@ -2,7 +2,7 @@ import { conflict, GantryError, notFound, toGantryError } from '../../../shared/
 import type { DriverSet, VolumeDriver } from '../../../shared/drivers/index.ts'
 import type { Json } from '../../../shared/contracts/index.ts'
 import type { Store } from '../../../shared/store/index.ts'
-import { Locks } from '../locks.ts'
+import { Locks } from '../../../shared/async/locks.ts'
 import { ANONYMOUS_LABEL, checkVolumeName } from './names.ts'
 import { stateOf, wordsOf, type VolumeRow, type Words } from './rows.ts'
 
