@@ -40,9 +40,9 @@ export const service: ServiceModule<EngineContract> = {
 
 /** Interrupted jobs first (they take their containers' locks at once), then the comparison with the services below. */
 export async function recover(engine: Engine): Promise<void> {
-  await Promise.all([
-    recoverJobs(engine).catch((error: unknown) => engine.log.error({ err: error }, 'recovery of jobs failed')),
-    reconcileAll(engine),
-  ])
+  const jobs = recoverJobs(engine).catch((error: unknown) =>
+    engine.log.error({ err: error }, 'recovery of jobs failed'),
+  )
   resume(engine)
+  await Promise.all([jobs, reconcileAll(engine)])
 }

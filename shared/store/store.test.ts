@@ -56,3 +56,41 @@ test('a transaction is all or nothing, with its events', () => {
   assert.equal(woken, 1)
   store.close()
 })
+
+test('what is kept in memory follows the transaction', () => {
+  const store = new Store(':memory:', [FIRST], 'n')
+  const told: string[] = []
+  const work = (what: string): void => {
+    store.settled({ committed: () => told.push(`${what} committed`), undone: () => told.push(`${what} undone`) })
+    store.run('INSERT INTO t VALUES (1)')
+  }
+  assert.throws(() =>
+    store.transaction(() => {
+      work('a')
+      store.transaction(() => work('b'))
+      throw new Error('no')
+    }),
+  )
+  assert.deepEqual(told.splice(0), ['b undone', 'a undone'])
+  store.transaction(() => {
+    work('a')
+    store.transaction(() => work('b'))
+    assert.deepEqual(told, [])
+  })
+  assert.deepEqual(told, ['a committed', 'b committed'])
+  store.close()
+})
+
+test('a failure that has ended the transaction by itself is the one that is reported', () => {
+  const store = new Store(':memory:', [FIRST], 'n')
+  assert.throws(
+    () =>
+      store.transaction(() => {
+        store.run('ROLLBACK')
+        throw new Error('database or disk is full')
+      }),
+    /disk is full/,
+  )
+  store.transaction(() => store.run('INSERT INTO t VALUES (1)'))
+  store.close()
+})

@@ -12,6 +12,12 @@ export interface NewEvent {
   readonly attributes: Readonly<Record<string, string>>
 }
 
+/** What follows a transaction: `committed` when it is written, `undone` when nothing of it is. */
+interface Settling {
+  readonly committed?: () => void
+  readonly undone?: () => void
+}
+
 /** One row waiting to be published. */
 export interface OutboxRow {
   readonly id: number
@@ -39,6 +45,7 @@ export class Store {
   readonly #statements = new Map<string, StatementSync>()
   #depth = 0
   #emitted = false
+  #settling: Settling[] = []
   #onEmit: () => void = () => undefined
 
   constructor(path: string, migrations: readonly string[], node: string) {
@@ -94,17 +101,33 @@ export class Store {
       result = work()
       this.#db.exec('COMMIT')
     } catch (error) {
-      this.#db.exec('ROLLBACK')
+      this.#rollback()
       this.#emitted = false
+      for (const { undone } of this.#settling.splice(0).reverse()) undone?.()
       throw error
     } finally {
       this.#depth--
     }
+    for (const { committed } of this.#settling.splice(0)) committed?.()
     if (this.#emitted) {
       this.#emitted = false
       this.#onEmit()
     }
     return result
+  }
+
+  #rollback(): void {
+    try {
+      this.#db.exec('ROLLBACK')
+    } catch {
+      // SQLite has done it by itself (https://www.sqlite.org/lang_transaction.html: disk full, I/O error).
+    }
+  }
+
+  /** What is kept in memory of the rows that are being written follows what becomes of the transaction. */
+  settled(then: Settling): void {
+    if (this.#depth > 0) this.#settling.push(then)
+    else then.committed?.()
   }
 
   /**

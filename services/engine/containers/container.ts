@@ -36,7 +36,7 @@ export interface ContainerState {
   readonly oomKills?: number
   readonly startedAt: string
   readonly finishedAt: string
-  /** How many runs have ended, with a failed start counting as one. */
+  /** How many runs have ended. */
   readonly exits: number
   /** Restarts by policy since a user's last start. */
   readonly restartCount: number

@@ -9,7 +9,8 @@ const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/
 
 /**
  * All containers: rows of the store (JSON document and the columns that queries need), read once and kept in memory.
- * Methods that write must be called inside a transaction of the store; when that fails, `reload` what was written.
+ * Methods that write must be called inside a transaction of the store. When that fails, what is kept in memory is read anew; when it is
+ * committed, those who wait for a change are told.
  */
 export class Containers {
   readonly #store: Store
@@ -74,19 +75,26 @@ export class Containers {
           '(or rename) that container to be able to reuse that name.',
       )
     }
+    this.#writing(id)
     this.#store.run('INSERT INTO names (name, container) VALUES (?, ?)', name, id)
     this.#byName.set(name, id)
     return name
   }
 
+  #writing(id: string): void {
+    this.#store.settled({ committed: () => this.#changed(id), undone: () => this.#reload(id) })
+  }
+
   /** Gives a container's names free, but for `keep`. Inside a transaction. */
   releaseNames(id: string, keep?: string): void {
+    this.#writing(id)
     this.#store.run('DELETE FROM names WHERE container = ? AND name <> ?', id, keep ?? '')
     for (const [name, holder] of this.#byName) if (holder === id && name !== keep) this.#byName.delete(name)
   }
 
   /** Writes a container, new or changed. Inside a transaction. */
   put(container: Container): void {
+    this.#writing(container.id)
     this.#store.run(
       'INSERT INTO containers (id, name, status, image, created, doc) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) ' +
         'DO UPDATE SET name = excluded.name, status = excluded.status, image = excluded.image, doc = excluded.doc',
@@ -126,7 +134,7 @@ export class Containers {
   }
 
   /** Reads a container again, after a transaction that wrote it was rolled back. */
-  reload(id: string): void {
+  #reload(id: string): void {
     const row = this.#store.get<{ doc: string }>('SELECT doc FROM containers WHERE id = ?', id)
     if (row) this.#byId.set(id, JSON.parse(row.doc) as Container)
     else this.#byId.delete(id)
@@ -136,8 +144,7 @@ export class Containers {
     }
   }
 
-  /** Tells those who wait for a change of this container; to be called after the transaction. */
-  changed(id: string): void {
+  #changed(id: string): void {
     for (const listener of this.#listeners.get(id) ?? []) listener()
   }
 

@@ -17,7 +17,10 @@ export interface Exec {
   readonly finished: number | null
 }
 
-/** The records of exec sessions. Methods that write must be called inside a transaction of the store. */
+/**
+ * The records of exec sessions. Methods that write must be called inside a transaction of the store; when that fails, what is kept in memory
+ * is as before.
+ */
 export class Execs {
   readonly #store: Store
   readonly #byId = new Map<string, Exec>()
@@ -58,15 +61,22 @@ export class Execs {
       exec.finished,
       JSON.stringify(exec),
     )
-    this.#byId.set(exec.id, exec)
+    this.#set(exec.id, exec)
     if (exec.finished !== null) this.#forgetOld(exec.finished - KEEP_MS)
   }
 
   #forgetOld(before: number): void {
     this.#store.run('DELETE FROM execs WHERE finished < ?', before)
     for (const { id, finished } of this.#byId.values()) {
-      if (finished !== null && finished < before) this.#byId.delete(id)
+      if (finished !== null && finished < before) this.#set(id, undefined)
     }
+  }
+
+  #set(id: string, exec: Exec | undefined): void {
+    const set = (value: Exec | undefined) => (value ? this.#byId.set(id, value) : this.#byId.delete(id))
+    const before = this.#byId.get(id)
+    this.#store.settled({ undone: () => set(before) })
+    set(exec)
   }
 
   /** Forgets those of a container that is removed. */
@@ -74,6 +84,6 @@ export class Execs {
     const ids = this.of(container).map((e) => e.id)
     if (ids.length === 0) return
     this.#store.run('DELETE FROM execs WHERE container = ?', container)
-    for (const id of ids) this.#byId.delete(id)
+    for (const id of ids) this.#set(id, undefined)
   }
 }

@@ -26,15 +26,15 @@ export class HealthMonitor {
     return healthCheck(container.config) && { Status: 'starting', FailingStreak: 0, Log: [] }
   }
 
-  /** Begins to check a container that runs; nothing to do for one without a check. */
+  /** Begins to check a container that runs; nothing to do for one that does not, or has no check. */
   watch(engine: Engine, id: string): void {
     const container = engine.containers.get(id)
-    const check = container && healthCheck(container.config)
-    if (!check) return
+    const check = container?.state.status === 'running' ? healthCheck(container.config) : undefined
+    if (!container || !check) return
     this.forget(id)
     const aborter = new AbortController()
     this.#watched.set(id, aborter)
-    void this.#loop(engine, id, container.state.instance, check, aborter.signal).catch((error: unknown) =>
+    void this.#loop(engine, container, check, aborter.signal).catch((error: unknown) =>
       engine.log.error({ err: error, container: id }, 'health checks ended'),
     )
   }
@@ -55,24 +55,25 @@ export class HealthMonitor {
     return probe !== undefined
   }
 
-  async #loop(engine: Engine, id: string, instance: string, check: HealthCheck, signal: AbortSignal): Promise<void> {
-    const begun = Date.now()
+  async #loop(engine: Engine, { id, state }: Container, check: HealthCheck, signal: AbortSignal): Promise<void> {
+    const { instance } = state
     const current = () => {
       const c = engine.containers.get(id)
       return c?.state.instance === instance && !signal.aborted ? c : undefined
     }
+    // The container's time, not this loop's, which begins anew with each unpause and each engine.
+    const inStartPeriod = (time: number) => time - Date.parse(state.startedAt) < check.startPeriodMs
     for (;;) {
-      const starting = check.startPeriodMs > 0 && Date.now() - begun < check.startPeriodMs
+      const starting = inStartPeriod(Date.now())
       const wait = starting && current()?.state.health?.Status === 'starting' ? check.startIntervalMs : check.intervalMs
       await pause(wait, signal)
       const container = current()
       if (!container) return
-      if (container.state.status !== 'running') continue
       const result = await this.#probe(engine, container, check, signal)
       if (!current()) return
       // A service that is being restarted says nothing about the container.
       if (result === undefined) continue
-      record(engine, id, result, check, Date.now() - begun < check.startPeriodMs)
+      record(engine, id, result, check, inStartPeriod(Date.parse(result.Start)))
     }
   }
 

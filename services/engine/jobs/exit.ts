@@ -1,9 +1,10 @@
-import { toGantryError } from '../../../shared/errors/index.ts'
+import { isKind, toGantryError } from '../../../shared/errors/index.ts'
 import type { FactOf } from '../../../shared/contracts/index.ts'
 import { SIGKILL } from '../config/signals.ts'
 import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
+import { uncheckedHealth } from '../health/judge.ts'
 import { shouldRestart } from '../restart/policy.ts'
 import { restartLater } from './restart.ts'
 import { demolish, teardown } from './teardown.ts'
@@ -70,6 +71,7 @@ function recordExit(engine: Engine, id: string, exit: Exit, oomKilled: boolean, 
     exits: state.exits + 1,
     restartCount: state.restartCount + (restart ? 1 : 0),
     sandbox: undefined,
+    health: uncheckedHealth(state.health),
   })
   const seconds = Math.max(0, Math.floor((Date.parse(exit.finishedAt) - Date.parse(state.startedAt)) / 1000))
   emitContainer(engine.store, ended, 'die', { exitCode: String(exit.exitCode), execDuration: String(seconds) })
@@ -131,11 +133,18 @@ export async function recoverExit(engine: Engine, record: JobRecord): Promise<vo
   const container = engine.containers.get(id)
   if (container && !isAlive(container)) {
     const again = { name: 'exit', container: id, arguments: record.arguments, intent: true } as const
-    await engine.jobs.run(again, async (job) => {
-      if (!remove) return cleanUp(engine, job, id)
-      await demolish(engine, job, id, record.arguments['volumes'] === true)
-      job.commit(() => recordRemoval(engine, id))
-    })
+    await engine.jobs.run(
+      again,
+      async (job) => {
+        if (!remove) return cleanUp(engine, job, id)
+        await demolish(engine, job, id, record.arguments['volumes'] === true)
+        job.commit(() => recordRemoval(engine, id))
+      },
+      (error) => {
+        // A service that is away is waited for: then it is not over.
+        if (remove && !isKind(error, 'unavailable')) recordDead(engine, id, error)
+      },
+    )
   }
   engine.jobs.close(record, 'done', '', () => {
     if (remove && container) engine.unanswered.note('remove', id, container.name)

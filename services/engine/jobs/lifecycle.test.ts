@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { GantryError, internal, isKind, type ErrorKind } from '../../../shared/errors/index.ts'
+import { GantryError, internal, isKind, notFound, type ErrorKind } from '../../../shared/errors/index.ts'
 import { World } from '../testing/world.ts'
 import { create } from './create.ts'
 import { kill } from './kill.ts'
@@ -490,6 +490,60 @@ describe('the life of a container', () => {
     assert.deepEqual((await prune(world.engine, { 'label!': ['keep'] })).ContainersDeleted, [old])
     assert.equal(status(kept), 'created')
     await assert.rejects(prune(world.engine, { nope: ['x'] }), kindOf('invalid', /invalid filter 'nope'/))
+  })
+
+  it('prune removes a dead one whose layer is gone already, and one that cannot go does not keep the others', async () => {
+    const dead = await world.create('half')
+    world.fail('exec.process.purge', internal('busy'))
+    await assert.rejects(remove(world.engine, { ref: dead, force: false, volumes: false }), /busy/)
+    const [stuck, last] = [await world.create('stuck'), await world.create('last')]
+    world.fail('storage.rootfs.size', notFound('no layer'))
+    world.fail('storage.rootfs.size', internal('broken'))
+    const result = await prune(world.engine, {})
+    assert.deepEqual(result, { ContainersDeleted: [dead, last], SpaceReclaimed: 1 })
+    assert.equal(status(stuck), 'created')
+  })
+
+  it('a stop is on record before the signal is sent: no policy starts the container again', async () => {
+    const id = await world.create('al', { HostConfig: { RestartPolicy: { Name: 'always' } } })
+    await start(world.engine, id)
+    const dead = world.dieAt('exec.process.signal', 'before')
+    await Promise.race([dead, stop(world.engine, { ref: id })])
+    await dead
+    world.die(id, 143)
+    await world.boot()
+    await world.engine.containers.until(id, (c) => c?.state.status !== 'running', 2000)
+    assert.equal(status(id), 'exited')
+  })
+
+  it('a write that fails changes nothing in memory either', async () => {
+    const id = await world.create('web')
+    await start(world.engine, id)
+    const { containers, execs, store } = world.engine
+    const exec = {
+      id: 'e',
+      container: id,
+      config: {},
+      status: 'running',
+      pid: 1,
+      exitCode: null,
+      finished: null,
+    } as const
+    let told = 0
+    const unwatch = containers.watch(id, () => told++)
+    const failing = () =>
+      store.transaction(() => {
+        containers.reserveName('other', id)
+        containers.setState(id, { manuallyStopped: true })
+        execs.put(exec)
+        throw new Error('database or disk is full')
+      })
+    assert.throws(failing, /disk is full/)
+    unwatch()
+    assert.equal(told, 0)
+    assert.equal(containers.get(id)?.state.manuallyStopped, false)
+    assert.equal(containers.peek('other'), undefined)
+    assert.equal(execs.get('e'), undefined)
   })
 
   it('restart policies: on-failure:2 gives up after two, always goes on until it is stopped', async () => {

@@ -1,6 +1,7 @@
 import { conflict } from '../../../shared/errors/index.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
+import { uncheckedHealth } from '../health/judge.ts'
 import type { JobRecord } from './runner.ts'
 
 /** Freezes a container. @throws `conflict` when it does not run or is paused. */
@@ -12,15 +13,20 @@ export async function pause(engine: Engine, ref: string): Promise<void> {
     if (state.status === 'restarting')
       throw conflict(`Container ${id} is restarting, wait until the container is running`)
     if (state.status !== 'running') throw conflict(`Container ${id} is not running`)
-    await engine.jobs.run({ name: 'pause', container: id, intent: true }, async (job) => {
+    // A probe under way cannot end: it says nothing about the container.
+    engine.health.forget(id)
+    const pausing = engine.jobs.run({ name: 'pause', container: id, intent: true }, async (job) => {
       const { cgroup } = engine.lower
       await job.step(
         'cgroup.group.freeze',
         () => cgroup['group.freeze']({ id }),
         () => cgroup['group.thaw']({ id }),
       )
-      job.commit(() => emitContainer(engine.store, engine.containers.setState(id, { status: 'paused' }), 'pause'))
+      const { health } = engine.containers.find(id).state
+      const change = { status: 'paused', health: uncheckedHealth(health) } as const
+      job.commit(() => emitContainer(engine.store, engine.containers.setState(id, change), 'pause'))
     })
+    await pausing.finally(() => engine.health.watch(engine, id))
   })
 }
 
@@ -38,6 +44,7 @@ export async function unpause(engine: Engine, ref: string): Promise<void> {
       )
       job.commit(() => emitContainer(engine.store, engine.containers.setState(id, { status: 'running' }), 'unpause'))
     })
+    engine.health.watch(engine, id)
   })
 }
 

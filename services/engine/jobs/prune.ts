@@ -15,14 +15,24 @@ export async function prune(
     const { status } = container.state
     if ((status !== 'created' && status !== 'exited' && status !== 'dead') || !chosen(container)) continue
     try {
-      const { rw } = await engine.lower.storage['rootfs.size']({ id: container.id })
+      const size = await writtenBytes(engine, container.id)
       await remove(engine, { ref: container.id, force: false, volumes: false })
       result.ContainersDeleted.push(container.id)
-      result.SpaceReclaimed += rw
+      result.SpaceReclaimed += size
     } catch (error) {
-      // Started or removed by somebody else meanwhile.
-      if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error
+      // One that cannot go, or that somebody else started or removed meanwhile, does not keep the others.
+      engine.log.warn({ err: error, container: container.id }, 'not pruned')
     }
   }
   return result
+}
+
+/** What its removal frees; an earlier attempt may have freed it already. */
+async function writtenBytes(engine: Engine, id: string): Promise<number> {
+  try {
+    return (await engine.lower.storage['rootfs.size']({ id })).rw
+  } catch (error) {
+    if (isKind(error, 'not-found')) return 0
+    throw error
+  }
 }

@@ -1,21 +1,32 @@
-import { isKind } from '../../../shared/errors/index.ts'
-import { isAlive } from '../containers/container.ts'
+import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
 import type { JobRecord } from './runner.ts'
 import { endRun } from './signal.ts'
-import { startHeld } from './start.ts'
+import { refuseRemoved, startHeld } from './start.ts'
 import { stopTerms, type StopRequest } from './stop.ts'
 
-/** Stops a container that runs, and starts it. */
+/** Stops a container that runs, and starts it. @throws `conflict` when its removal has begun. */
 export async function restart(engine: Engine, request: StopRequest): Promise<void> {
   const container = engine.containers.find(request.ref)
-  const { id } = container
-  const terms = stopTerms(container, request)
+  refuseRemoved(container)
+  await stopAndStart(engine, container, stopTerms(container, request))
+}
+
+/** `takeOver` is written in one transaction with the job's intent. */
+async function stopAndStart(
+  engine: Engine,
+  { id, state }: Container,
+  terms: { readonly signal: number; readonly timeoutMs: number },
+  takeOver: () => void = () => undefined,
+): Promise<void> {
+  // The run that is to end, by which recovery knows how far it came. For ever is null: Infinity is no JSON.
+  const timeoutMs = Number.isFinite(terms.timeoutMs) ? terms.timeoutMs : null
+  const spec = { name: 'restart', container: id, arguments: { ...terms, timeoutMs, instance: state.instance } } as const
   engine.restarting.add(id)
   try {
-    await engine.jobs.run({ name: 'restart', container: id, arguments: { ...terms }, intent: true }, async (job) => {
-      if (isAlive(container) || container.state.status === 'restarting') await endRun(engine, job, id, terms)
+    await engine.jobs.run({ ...spec, intent: takeOver }, async (job) => {
+      if (isAlive(engine.containers.find(id)) || state.status === 'restarting') await endRun(engine, job, id, terms)
       await job.step('start', () => startAgain(engine, id))
       job.commit(() => emitContainer(engine.store, engine.containers.find(id), 'restart'))
     })
@@ -28,16 +39,34 @@ async function startAgain(engine: Engine, id: string): Promise<void> {
   await engine.locks.run(id, async () => {
     const container = engine.containers.find(id)
     if (isAlive(container)) return
+    refuseRemoved(container)
     engine.restarter.cancel(id)
     await startHeld(engine, id, { restartCount: 0, manuallyStopped: false })
   })
 }
 
-/** The engine died while it restarted this container: if it had stopped it, it starts it. */
+/**
+ * The engine died while it restarted this container. If it had stopped it, it starts it; if the run that was to end goes on, a new job
+ * ends it and starts the next, when the caller has given up the lock.
+ */
 export async function recoverRestart(engine: Engine, record: JobRecord): Promise<void> {
   const container = engine.containers.get(record.container)
-  if (container?.state.status === 'exited') await startHeld(engine, container.id, { manuallyStopped: false })
-  engine.jobs.close(record, 'done', '')
+  const close = (write?: () => void) => engine.jobs.close(record, 'done', '', write)
+  if (!container || container.state.instance !== record.arguments['instance']) return close()
+  const { status } = container.state
+  if (isAlive(container) || status === 'restarting') {
+    const terms = {
+      signal: Number(record.arguments['signal']),
+      timeoutMs: Number(record.arguments['timeoutMs'] ?? Infinity),
+    }
+    stopAndStart(engine, container, terms, close).catch((error: unknown) =>
+      engine.log.error({ err: error, container: container.id }, 'interrupted restart could not be finished'),
+    )
+    return
+  }
+  if (status !== 'exited' && status !== 'created') return close()
+  await startHeld(engine, container.id, { restartCount: 0, manuallyStopped: false })
+  close(() => emitContainer(engine.store, engine.containers.find(container.id), 'restart'))
 }
 
 /** A container that its policy wants back: started after a while, unless a user does something with it before. */
@@ -49,19 +78,9 @@ export function restartLater(engine: Engine, id: string): void {
   engine.restarter.schedule(id, Date.parse(finishedAt) - Date.parse(startedAt), () => {
     void engine.locks.run(id, async () => {
       if (engine.containers.get(id)?.state.status !== 'restarting') return
-      try {
-        await startHeld(engine, id, {})
-      } catch (error) {
-        engine.log.warn({ err: error, container: id }, 'restart by policy failed')
-        if (isKind(error, 'unavailable')) retry(engine, id)
-      }
+      await startHeld(engine, id, {}).catch((error: unknown) =>
+        engine.log.warn({ err: error, container: id }, 'restart by policy failed'),
+      )
     })
   })
-}
-
-/** A service was not there: that says nothing about the container, so the next attempt is made. */
-function retry(engine: Engine, id: string): void {
-  if (!engine.containers.get(id)) return
-  engine.store.transaction(() => engine.containers.setState(id, { status: 'restarting' }))
-  restartLater(engine, id)
 }

@@ -3,7 +3,6 @@ import type { Job } from '../../../shared/contracts/index.ts'
 import { isKind, toGantryError } from '../../../shared/errors/index.ts'
 import { currentTrace, withTrace, type Logger } from '../../../shared/log/index.ts'
 import type { Store } from '../../../shared/store/index.ts'
-import type { Containers } from '../containers/registry.ts'
 
 /** How many finished jobs are kept. */
 const HISTORY = 1000
@@ -121,14 +120,12 @@ export async function settled<T extends readonly unknown[]>(
 /** Runs jobs and keeps their history in the store. */
 export class Jobs {
   readonly #store: Store
-  readonly #containers: Pick<Containers, 'reload' | 'changed'>
   readonly #log: Logger
   readonly #running = new Map<string, JobRecord>()
   #ended = 0
 
-  constructor(store: Store, containers: Pick<Containers, 'reload' | 'changed'>, log: Logger) {
+  constructor(store: Store, log: Logger) {
     this.#store = store
-    this.#containers = containers
     this.#log = log
   }
 
@@ -153,7 +150,7 @@ export class Jobs {
       const begun = performance.now()
       const end = (status: 'done' | 'failed', write: (() => void) | undefined) => {
         record.ms = Math.round((performance.now() - begun) * 1000) / 1000
-        this.#commit(spec.container, () => {
+        this.#store.transaction(() => {
           write?.()
           this.#write({ ...record, status })
         })
@@ -161,7 +158,7 @@ export class Jobs {
       }
       const { intent } = spec
       if (intent !== undefined) {
-        this.#commit(spec.container, () => {
+        this.#store.transaction(() => {
           if (intent !== true) intent()
           this.#write(record)
         })
@@ -184,17 +181,6 @@ export class Jobs {
         this.#running.delete(record.id)
       }
     })
-  }
-
-  /** A transaction; when it fails, what is kept in memory of the container is read anew. */
-  #commit(container: string, write: () => void): void {
-    try {
-      this.#store.transaction(write)
-    } catch (error) {
-      this.#containers.reload(container)
-      throw error
-    }
-    this.#containers.changed(container)
   }
 
   #write(record: JobRecord): void {
@@ -223,7 +209,7 @@ export class Jobs {
 
   /** Closes an interrupted job, in one transaction with `write`. */
   close(record: JobRecord, status: 'done' | 'failed', how: string, write: () => void = () => undefined): void {
-    this.#commit(record.container, () => {
+    this.#store.transaction(() => {
       write()
       this.#write({
         ...record,

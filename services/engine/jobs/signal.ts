@@ -32,10 +32,13 @@ export function sendSignal(
     if (container.state.status === 'restarting' && ends) {
       engine.restarter.cancel(id)
       engine.store.transaction(() => engine.containers.setState(id, { status: 'exited', manuallyStopped: true }))
-      engine.containers.changed(id)
       return undefined
     }
     if (!isAlive(container)) return undefined
+    // Before the signal: whatever dies meanwhile, no policy starts again what a user has stopped.
+    if (ends && !container.state.manuallyStopped) {
+      engine.store.transaction(() => engine.containers.setState(id, { manuallyStopped: true }))
+    }
     try {
       await engine.lower.exec['process.signal']({ id, signal })
     } catch (error) {
@@ -45,12 +48,11 @@ export function sendSignal(
     const thaw = ends && container.state.status === 'paused'
     if (thaw) await engine.lower.cgroup['group.thaw']({ id })
     engine.store.transaction(() => {
-      const now = ends
-        ? engine.containers.setState(id, { manuallyStopped: true, ...(thaw ? { status: 'running' } : {}) })
-        : container
+      const now = thaw ? engine.containers.setState(id, { status: 'running' }) : container
       emitContainer(engine.store, now, 'kill', { signal: String(signal) })
       if (thaw) emitContainer(engine.store, now, 'unpause')
     })
+    if (thaw) engine.health.watch(engine, id)
     return container.state.instance
   })
 }

@@ -9,6 +9,7 @@ import { cgroupParent, resources, sandboxRequest } from '../plan/requests.ts'
 import { runRequest } from '../plan/run-request.ts'
 import { exited } from './exit.ts'
 import { removeHeld } from './remove.ts'
+import { restartLater } from './restart.ts'
 import { settled, type JobRecord } from './runner.ts'
 
 /** Starts a container for a user. @throws `not-modified` when it runs. */
@@ -26,6 +27,11 @@ export async function start(engine: Engine, ref: string): Promise<void> {
 function checkStartable({ id, state }: Container): void {
   if (state.status === 'running') throw notModified(`container ${id} is already running`)
   if (state.status === 'paused') throw conflict('cannot start a paused container, try unpause instead')
+  refuseRemoved({ state })
+}
+
+/** @throws `conflict` for one whose removal has begun: parts of it may be gone, so that it can only be removed. */
+export function refuseRemoved({ state }: Pick<Container, 'state'>): void {
   if (state.status === 'removing' || state.status === 'dead') {
     throw conflict('container is marked for removal and cannot be started')
   }
@@ -114,6 +120,7 @@ export async function startHeld(
     const now = engine.containers.get(id)
     if (now?.hostConfig.AutoRemove && !isAlive(now))
       await removeHeld(engine, id, { volumes: true }).catch(() => undefined)
+    restartLater(engine, id)
     throw startError(error)
   }
   engine.health.watch(engine, id)
@@ -121,13 +128,13 @@ export async function startHeld(
 
 /** What a failed start leaves: state and exit code as Docker has them (127: no such command, 126: not executable). */
 function recordFailure(engine: Engine, id: string, error: unknown): void {
-  const { state } = engine.containers.find(id)
-  const exitCode = exitCodeOf(error)
+  const { status } = engine.containers.find(id).state
+  // A service was not there: that says nothing about the container, which goes on waiting for its restart.
+  if (status === 'restarting' && isKind(error, 'unavailable')) return
   engine.containers.setState(id, {
-    status: state.status === 'created' ? 'created' : 'exited',
-    exitCode,
+    status: status === 'created' || status === 'dead' ? status : 'exited',
+    exitCode: exitCodeOf(error),
     error: toGantryError(error).message,
-    exits: state.exits + 1,
   })
 }
 
@@ -206,13 +213,7 @@ export async function recoverStart(engine: Engine, record: JobRecord): Promise<v
   ])
   const reason = 'the engine was restarted while it ran; undone'
   engine.jobs.close(record, 'failed', reason, () => {
-    if (container && !isAlive(container)) {
-      engine.containers.setState(id, {
-        status:
-          container.state.status === 'restarting' ? 'restarting' : container.state.instance ? 'exited' : 'created',
-        error: reason,
-      })
-    }
+    if (container && !isAlive(container)) engine.containers.setState(id, { error: reason })
   })
 }
 

@@ -35,16 +35,20 @@ const RETRY_MS = 1000
 
 /**
  * Finishes or undoes every interrupted job, the jobs of one container in order and under its lock, which is taken before
- * this returns to its caller: what users ask for meanwhile waits. A service that is down is waited for.
+ * this returns to its caller: what users ask for meanwhile waits. A service that is down is waited for. That containers are being
+ * restarted is known before their ends can be heard.
  */
 export async function recoverJobs(engine: Engine): Promise<void> {
   const byContainer = Map.groupBy(engine.jobs.interrupted(), (record) => record.container)
   await Promise.all(
-    [...byContainer].map(([id, records]) =>
-      engine.locks.run(id, async () => {
+    [...byContainer].map(async ([id, records]) => {
+      const restarting = records.some((record) => record.name === 'restart')
+      if (restarting) engine.restarting.add(id)
+      await engine.locks.run(id, async () => {
         for (const record of innermostFirst(records)) await recoverJob(engine, record)
-      }),
-    ),
+      })
+      if (restarting) engine.restarting.delete(id)
+    }),
   )
 }
 

@@ -1,9 +1,10 @@
 import type { ProcessState } from '../../../shared/contracts/index.ts'
 import { parseNetworkMode } from '../config/modes.ts'
-import { isAlive } from '../containers/container.ts'
+import { isAlive, type Container } from '../containers/container.ts'
 import type { Engine } from '../engine.ts'
 import { refreshExec } from '../execs/sessions.ts'
 import { exited } from '../jobs/exit.ts'
+import { removeHeld } from '../jobs/remove.ts'
 import { restartLater } from '../jobs/restart.ts'
 import { LOWER_SERVICES, type LowerService } from '../lower.ts'
 
@@ -36,6 +37,19 @@ export async function reconcile(engine: Engine, service: LowerService): Promise<
   })
   if (removed.length > 0) engine.log.info({ service, removed }, 'leftovers removed')
   if (service === 'exec') await reconcileProcesses(engine)
+  removeDead(engine)
+}
+
+/** Containers that were to go by themselves, but a service was away: it may be back. */
+function removeDead(engine: Engine): void {
+  const isLeft = (c: Container | undefined) => c?.state.status === 'dead' && c.hostConfig.AutoRemove === true
+  for (const { id } of engine.containers.all().filter(isLeft)) {
+    engine.locks
+      .run(id, async () => {
+        if (isLeft(engine.containers.get(id))) await removeHeld(engine, id, { volumes: true })
+      })
+      .catch((error: unknown) => engine.log.warn({ err: error, container: id }, 'could not be removed yet'))
+  }
 }
 
 /** Compares with all services, each on its own; one that is down is compared with when it tells that it is ready. */
@@ -99,10 +113,15 @@ async function endUnowned(engine: Engine, process: ProcessState): Promise<void> 
   })
 }
 
-/** What was under way in this process's memory only: waits for restarts, health checks. */
+/**
+ * What was under way in an earlier process's memory only: waits for restarts, health checks. Each goes on when its container is not being
+ * recovered any more.
+ */
 export function resume(engine: Engine): void {
-  for (const container of engine.containers.all()) {
-    if (container.state.status === 'restarting') restartLater(engine, container.id)
-    if (isAlive(container)) engine.health.watch(engine, container.id)
+  for (const { id } of engine.containers.all()) {
+    void engine.locks.run(id, async () => {
+      restartLater(engine, id)
+      engine.health.watch(engine, id)
+    })
   }
 }

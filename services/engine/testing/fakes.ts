@@ -244,7 +244,9 @@ export abstract class FakeServices {
         const process = this.processes.get(id)
         if (process?.status !== 'running') throw conflict('it does not run')
         if (this.fatal.has(signal) && this.groups.get(id)?.frozen !== true)
-          setImmediate(() => void this.exit(id, 128 + signal))
+          setImmediate(() => {
+            if (this.processes.get(id) === process) void this.exit(id, 128 + signal)
+          })
         return {}
       },
       'process.delete': async ({ id }) => this.#deleteProcess(id),
@@ -267,6 +269,7 @@ export abstract class FakeServices {
         if (!session) throw notFound(`no session ${id}`)
         return { id, pid: 1, ...session }
       },
+      'session.kill': async () => ({}),
       'session.resize': async () => ({}),
     }
   }

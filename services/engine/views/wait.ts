@@ -30,7 +30,8 @@ export async function wait(engine: Engine, request: WaitRequest): Promise<WaitRe
     if (condition === 'next-exit') return c.state.exits > exits
     // A removal that failed is over as well.
     if (condition === 'removed') return c.state.status === 'dead'
-    return !isAlive(c) && c.state.status !== 'restarting'
+    // Who waited while it ran is answered at its end, even if its policy starts it again.
+    return (!isAlive(c) && c.state.status !== 'restarting') || c.state.exits > exits
   }
   const patience = request.ticket === undefined ? 0 : POLL_MS
   const done =
