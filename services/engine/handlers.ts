@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { EngineContract, Handlers } from '../../shared/contracts/index.ts'
 import { isAlive } from './containers/container.ts'
 import type { Engine } from './engine.ts'
-import { createExec, inspectExec, resizeExec, startExec } from './execs/sessions.ts'
+import { attachExec, createExec, inspectExec, resizeExec, startExec } from './execs/sessions.ts'
 import { connect, disconnect } from './jobs/connect.ts'
 import { create } from './jobs/create.ts'
 import { kill } from './jobs/kill.ts'
@@ -52,6 +52,7 @@ export function createHandlers(engine: Engine): Omit<Handlers<EngineContract>, '
     'network.disconnect': (r) => done(disconnect(engine, r)),
     'exec.create': (r) => createExec(engine, r),
     'exec.start': (r) => startExec(engine, r),
+    'exec.attach': (r) => attachExec(engine, r.id),
     'exec.inspect': (r) => inspectExec(engine, r.id),
     'exec.resize': (r) => done(resizeExec(engine, r)),
     'job.list': async (r) => engine.jobs.list(r.last),

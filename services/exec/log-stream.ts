@@ -29,6 +29,11 @@ export class LogStreams {
     this.#processes = processes
   }
 
+  /** Whether a log of this kind can be read. */
+  readable(request: Pick<LogRequest, 'log'>): boolean {
+    return this.#drivers.log(request.log.driver).manifest.capabilities['read'] === true
+  }
+
   /** What serves a stream with nothing but the log. Throws `not-implemented` at once when the driver cannot read. */
   serve(request: LogRequest): (stream: StreamConnection) => Promise<void> {
     const send = this.send(request)
@@ -39,7 +44,7 @@ export class LogStreams {
   }
 
   /** The same for a stream that somebody else reads. */
-  send(request: LogRequest): (stream: StreamConnection) => Promise<void> {
+  send(request: LogRequest): (stream: Pick<StreamConnection, 'send' | 'closed'>) => Promise<void> {
     const driver = this.#drivers.log(request.log.driver)
     // A log that is not followed is read up to its end; one of a process that does not run has nothing to follow.
     const live = request.follow ? this.#processes.find(request.id) : undefined
@@ -48,7 +53,7 @@ export class LogStreams {
       ...{ stdout, stderr, since, until, tail, timestamps, details, cancelled },
       ...(live ? { follow: live.ended } : {}),
     })
-    if (driver.manifest.capabilities['read'] !== true) driver.read(request.id, query(AbortSignal.abort()))
+    if (!this.readable(request)) driver.read(request.id, query(AbortSignal.abort()))
     return async (stream) => {
       await this.#logs.settle(request.id)
       for await (const { channel, data } of driver.read(request.id, query(stream.closed)))

@@ -16,6 +16,7 @@ import { Records } from './records.ts'
 import { Sessions } from './sessions.ts'
 import { SharedMemory } from './shm.ts'
 import { Attachments } from './stdio/attachments.ts'
+import { sendRest } from './stdio/resume.ts'
 import { top } from './top.ts'
 
 /** The exec service: processes, their stdio, logs and exit codes. */
@@ -74,10 +75,20 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
       },
       'process.attach': async (request) => {
         const logRequest = { ...request, since: 0, until: 0, tail: -1, follow: false, timestamps: false, details: '' }
-        const before = request.logs ? logStreams.send(logRequest) : undefined
-        if (before && !request.stream) return { stream: streams.offer(logStreams.serve(logRequest)) }
-        const missed = request.instance !== undefined && !processes.runs(request.id, request.instance)
-        return { stream: attachments.attach(request.id, { ...request, missed }, before) }
+        const { id, resume } = request
+        const missed = request.instance !== undefined && !processes.runs(id, request.instance)
+        if (resume && logStreams.readable(request)) {
+          const { since, until, ended } = resume
+          const rest = logStreams.send({ ...logRequest, since, until, follow: !ended })
+          const inputOnly = { ...request, stdout: false, stderr: false, missed: missed || ended }
+          return { stream: attachments.attach(id, inputOnly, { output: (stream) => sendRest(stream, resume, rest) }) }
+        }
+        if (!request.stream) {
+          const log = request.logs ? logStreams.serve(logRequest) : async () => undefined
+          return { stream: streams.offer(log) }
+        }
+        const before = request.logs && !resume ? { before: logStreams.send(logRequest) } : {}
+        return { stream: attachments.attach(id, { ...request, missed: missed || resume?.ended === true }, before) }
       },
       'process.logs': async (request) => ({ stream: streams.offer(logStreams.serve(request)) }),
       'process.top': ({ pids, psArgs }) => top(pids, psArgs),
@@ -91,6 +102,7 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
         return { removed }
       },
       'session.start': (request) => sessions.start(request),
+      'session.attach': async (request) => ({ stream: sessions.attach(request) }),
       'session.state': async ({ id }) => sessions.state(id),
       'session.kill': async ({ id }) => {
         sessions.kill(id)

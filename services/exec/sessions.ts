@@ -1,5 +1,5 @@
 import type { ProcessSpec, SessionState, StreamRef } from '../../shared/contracts/index.ts'
-import type { ExitStatus, SessionHandle } from '../../shared/drivers/index.ts'
+import type { ExitStatus, SessionHandle, StdioConnection } from '../../shared/drivers/index.ts'
 import { conflict, notFound } from '../../shared/errors/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
 import type { StreamServer } from '../../shared/streams/index.ts'
@@ -12,14 +12,19 @@ import { Attachment } from './stdio/attachment.ts'
 import { StdioHub } from './stdio/hub.ts'
 import { offerAttachment } from './stdio/offer.ts'
 
-export interface SessionRequest {
+export interface SessionRequest extends Omit<SessionStreams, 'tty'> {
   readonly id: string
   readonly container: string
   readonly process: ProcessSpec
+  readonly detach: boolean
+}
+
+/** What a client wants of a session's stdio. */
+interface SessionStreams {
+  readonly tty: boolean
   readonly stdin: boolean
   readonly stdout: boolean
   readonly stderr: boolean
-  readonly detach: boolean
   readonly detachKeys: string
 }
 
@@ -90,7 +95,12 @@ export class Sessions {
       const running: SessionRow = { ...row, status: 'running', pid: session.pid, state: session.state }
       records.putSession(running)
       this.adopt(running, session)
-      return { pid: session.pid, ...(request.detach ? {} : { stream: this.#stream(request, session) }) }
+      return {
+        pid: session.pid,
+        ...(request.detach
+          ? {}
+          : { stream: this.#stream({ ...request, tty: request.process.tty }, session, session.stdio) }),
+      }
     } catch (error) {
       await driver.removeSession(request.id)
       records.deleteSession(request.id)
@@ -150,18 +160,19 @@ export class Sessions {
     session.resize(rows, columns)
   }
 
+  /** Another stream, for a client whose stream was lost with an earlier process of this service. */
+  attach(request: SessionStreams & { readonly id: string }): StreamRef {
+    const session = this.#live.get(request.id)
+    if (!session && !this.#d.records.sessions.has(request.id)) throw notFound(`exec ${request.id} is not known`)
+    return this.#stream(request, session, session?.connect())
+  }
+
   /** One client has the session's stdio; what leaves with it is stdin. */
-  #stream(request: SessionRequest, session: SessionHandle): StreamRef {
-    const attachment = new Attachment({
-      stdin: request.stdin,
-      stdout: request.stdout,
-      stderr: request.stderr && !request.process.tty,
-      tty: request.process.tty,
-      detachKeys: request.detachKeys,
-    })
-    const { stdio } = session
+  #stream(request: SessionStreams, session: SessionHandle | undefined, stdio: StdioConnection | undefined): StreamRef {
+    const attachment = new Attachment({ ...request, stderr: request.stderr && !request.tty })
+    if (!session) attachment.end()
     if (!stdio) {
-      void session.exited.then(() => attachment.end())
+      void session?.exited.then(() => attachment.end())
       return offerAttachment(this.#d.streams, attachment, { leave: () => undefined })
     }
     const hub = new StdioHub(() => stdio, true)

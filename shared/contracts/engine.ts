@@ -27,6 +27,9 @@ export const Job = Type.Object({
 })
 export type Job = Static<typeof Job>
 
+/** Where an attachment began: how many runs of the container had ended, and from when on the log has its output (seconds since the epoch). */
+const attachPoint = Type.Object({ exits: Type.Integer(), since: Type.Number() })
+
 const stream = Type.Object({
   ...StreamReply.properties,
   tty: Type.Boolean(),
@@ -165,8 +168,10 @@ export const engineContract = contract('engine', '1.0.0', {
       logs: Type.Boolean(),
       stream: Type.Boolean(),
       detachKeys: Type.String(),
+      /** Goes on with an attachment whose stream broke: where it began, and how many bytes the client has. */
+      resume: Type.Optional(Type.Object({ ...attachPoint.properties, stdout: Type.Integer(), stderr: Type.Integer() })),
     }),
-    reply: stream,
+    reply: Type.Object({ ...stream.properties, point: Type.Optional(attachPoint) }),
     callers: g,
   }),
   'container.resize': verb({
@@ -209,6 +214,12 @@ export const engineContract = contract('engine', '1.0.0', {
       consoleSize: Type.Optional(Type.Array(Type.Integer())),
     }),
     reply: Type.Object({ tty: Type.Boolean(), stream: Type.Optional(StreamReply.properties.stream) }),
+    callers: g,
+  }),
+  'exec.attach': verb({
+    summary: 'Another stream to an exec whose stream broke; see exec session.attach.',
+    request: Type.Object({ id: Type.String() }),
+    reply: stream,
     callers: g,
   }),
   'exec.inspect': verb({

@@ -198,6 +198,20 @@ export const execContract = contract('exec', '1.0.0', {
       detachKeys: Type.String(),
       /** Read when the process does not run yet; the log options of `logs`. */
       log: Type.Object({ driver: Type.String(), options: Labels }),
+      /**
+       * Goes on with an attachment whose stream broke. Its output then comes from the log: records between `since` and `until` (seconds
+       * since the epoch; 0: no bound), without the first bytes, which the client has. A log driver that cannot read: from now on.
+       */
+      resume: Type.Optional(
+        Type.Object({
+          since: Type.Number(),
+          until: Type.Number(),
+          stdout: Type.Integer(),
+          stderr: Type.Integer(),
+          /** The run that it was attached to is over. */
+          ended: Type.Boolean(),
+        }),
+      ),
     }),
     reply: StreamReply,
     callers: e,
@@ -248,6 +262,20 @@ export const execContract = contract('exec', '1.0.0', {
       detachKeys: Type.String(),
     }),
     reply: Type.Object({ pid: Type.Integer(), stream: Type.Optional(StreamReply.properties.stream) }),
+    callers: e,
+  }),
+  'session.attach': verb({
+    summary:
+      'Another stream to an exec whose stream broke: input, and output from now on. It ends at once when the exec is over.',
+    request: Type.Object({
+      id: Id,
+      tty: Type.Boolean(),
+      stdin: Type.Boolean(),
+      stdout: Type.Boolean(),
+      stderr: Type.Boolean(),
+      detachKeys: Type.String(),
+    }),
+    reply: StreamReply,
     callers: e,
   }),
   'session.state': verb({ summary: 'State of an exec.', request: one, reply: SessionState, callers: e }),

@@ -107,6 +107,8 @@ export interface ProcessHandle extends LiveProcess {
 export interface SessionHandle extends LiveProcess {
   /** Present when it was started with `attach`, in this process. */
   readonly stdio?: StdioConnection
+  /** Another connection, which sees what is written from now on; undefined when the session has ended. */
+  connect(): StdioConnection | undefined
 }
 
 export type ExecDriverModule = DriverModule<ExecDriver, DriverContext>

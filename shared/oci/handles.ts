@@ -120,6 +120,15 @@ export class OciSession implements SessionHandle {
     return signalProcess(this.state.process, signal)
   }
 
+  connect(): StdioConnection | undefined {
+    try {
+      return connectStdio(this.#paths.attach(this.#paths.session(this.id)))
+    } catch (error) {
+      if (isCode(error, 'ENOENT', 'ECONNREFUSED')) return undefined
+      throw error
+    }
+  }
+
   resize(rows: number, columns: number): void {
     resizeTerminal(this.#paths.control(this.#paths.session(this.id)), rows, columns)
   }

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { after, before, test } from 'node:test'
 import Docker from 'dockerode'
-import { invalid } from '../../shared/errors/index.ts'
+import { invalid, notFound, unavailable } from '../../shared/errors/index.ts'
 import { CHANNEL, type StreamConnection } from '../../shared/streams/index.ts'
 import { startTestGateway, type TestGateway } from './gateway.ts'
 
@@ -193,6 +193,51 @@ test('a client that goes away cancels the stream', { timeout: 5_000 }, async () 
     await endless.stop()
   }
 })
+
+test(
+  'a stream that breaks is gone on with where it broke; one that cannot is reported as an error',
+  { timeout: 20_000 },
+  async () => {
+    const asked: unknown[] = []
+    const broken = await startTestGateway({
+      engine: {
+        'container.attach': async ({ ref, resume }) => {
+          asked.push(resume)
+          if (resume && ref === 'gone') throw notFound('No such container: gone')
+          return {
+            tty: ref === 'tty',
+            point: { exits: 3, since: 5 },
+            stream: broken.offer(async (connection) => {
+              await connection.send(
+                resume ? CHANNEL.stderr : CHANNEL.stdout,
+                Buffer.from(resume ? 'the rest' : 'begun'),
+              )
+              // Frames that are on their way when a stream fails are lost.
+              await new Promise((resolve) => setTimeout(resolve, 100))
+              if (!resume) throw unavailable('the service was killed')
+            }),
+          }
+        },
+      },
+    })
+    try {
+      const attach = async (ref: string): Promise<string> => {
+        const socket = connect({ path: broken.socket, allowHalfOpen: true })
+        socket.write(post(`/v1.45/containers/${ref}/attach?stream=1&stdout=1&stderr=1`, UPGRADE))
+        const all = await readAll(socket)
+        socket.destroy()
+        return all.slice(all.indexOf('\r\n\r\n') + 4)
+      }
+      assert.equal(await attach('c'), frame(1, 'begun') + frame(2, 'the rest'))
+      assert.deepEqual(asked, [undefined, { exits: 3, since: 5, stdout: 5, stderr: 0 }])
+      assert.equal(await attach('tty'), 'begunthe rest')
+      const why = 'the stream to the process broke: No such container: gone\n'
+      assert.equal(await attach('gone'), frame(1, 'begun') + frame(3, why))
+    } finally {
+      await broken.stop()
+    }
+  },
+)
 
 test('a large stream arrives whole with back-pressure', async () => {
   const size = 32 * 1024 * 1024

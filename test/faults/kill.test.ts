@@ -93,6 +93,27 @@ describe('kill -9', () => {
     })
   }
 
+  test('who is attached while exec is killed gets all the output, once, and the exit code', async () => {
+    const script = 'n=0; while [ $n -lt 120 ]; do echo line $n; echo error $n >&2; n=$((n+1)); sleep 0.1; done; exit 7'
+    const running = engine.docker(['run', '--rm', '--name', 'counter', IMAGE, 'sh', '-c', script])
+    await until('its start', BACK_MS, () => ok('ps', '-q', '--filter', 'name=counter'))
+    await sleep(500)
+    await recovered(await engine.kill('exec'))
+    const { code, stdout, stderr } = await running
+    const lines = (word: string): string => Array.from({ length: 120 }, (_, n) => `${word} ${n}\n`).join('')
+    assert.deepEqual({ code, stdout, stderr }, { code: 7, stdout: lines('line'), stderr: lines('error') })
+  })
+
+  test('docker exec while exec is killed: the output goes on, and the exit code is there', async () => {
+    const script = 'n=0; while [ $n -lt 100 ]; do echo line $n; n=$((n+1)); sleep 0.1; done; exit 7'
+    const running = engine.docker(['exec', 'web', 'sh', '-c', script])
+    await sleep(600)
+    await recovered(await engine.kill('exec'))
+    const { code, stdout } = await running
+    assert.equal(code, 7)
+    assert.match(stdout, /^line 0\n(.*\n)*line 99\n$/)
+  })
+
   test('the exit code of a --rm container is not lost, and it is removed', async () => {
     const target = await engine.pidOf('engine')
     await ok('run', '-d', '--rm', '--name', 'brief', IMAGE, 'sleep', '0.1')

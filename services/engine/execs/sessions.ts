@@ -91,6 +91,22 @@ export function startExec(engine: Engine, request: StartRequest): Promise<{ tty:
   })
 }
 
+/** Another stream to one that was started attached, for a client whose stream was lost. */
+export async function attachExec(engine: Engine, id: string): Promise<{ tty: boolean; stream: StreamRef }> {
+  const { config, status } = engine.execs.find(id)
+  if (status === 'created') throw conflict(`Exec ${id} has not been started`)
+  const tty = config.Tty ?? false
+  const { stream } = await engine.lower.exec['session.attach']({
+    id,
+    tty,
+    stdin: config.AttachStdin ?? false,
+    stdout: config.AttachStdout ?? false,
+    stderr: config.AttachStderr ?? false,
+    detachKeys: config.DetachKeys ?? '',
+  })
+  return { tty, stream }
+}
+
 const failureCode = (error: unknown): number => {
   const code = error instanceof GantryError ? error.details?.['exitCode'] : undefined
   return typeof code === 'number' ? code : 126

@@ -1,6 +1,6 @@
 import type { StreamRef } from '../../../shared/contracts/index.ts'
 import { conflict, invalid } from '../../../shared/errors/index.ts'
-import type { Container } from '../containers/container.ts'
+import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
 import { findRunning } from '../execs/sessions.ts'
@@ -14,27 +14,62 @@ interface AttachRequest {
   readonly logs: boolean
   readonly stream: boolean
   readonly detachKeys: string
+  readonly resume?: AttachPoint & { readonly stdout: number; readonly stderr: number }
+}
+interface AttachPoint {
+  readonly exits: number
+  readonly since: number
 }
 type StreamReply = Promise<{ stream: StreamRef; tty: boolean }>
 
 /** A stream to a container's stdio; one that does not run yet is waited for. */
-export async function attach(engine: Engine, { ref, ...request }: AttachRequest): StreamReply {
+export async function attach(
+  engine: Engine,
+  { resume, ...request }: AttachRequest,
+): Promise<Awaited<StreamReply> & { point?: AttachPoint }> {
+  const { ref } = request
   const container = engine.containers.find(ref)
-  const { id, config, state } = container
+  const { state } = container
+  if (resume) return openAttachment(engine, container, { ...request, logs: false }, resume)
   if (state.status === 'paused') throw conflict(`container ${ref} is paused, unpause the container before attach`)
   if (state.status === 'restarting') {
     throw conflict(`container ${ref} is restarting, wait until the container is running before attach`)
   }
-  const tty = config.Tty ?? false
-  const { stream } = await engine.lower.exec['process.attach']({
-    ...request,
-    id,
-    ...(state.status === 'running' ? { instance: state.instance } : {}),
-    stdin: request.stdin && (config.OpenStdin ?? false),
-    tty,
-    log: logOf(container),
-  })
+  const point = { exits: state.exits, since: request.logs ? 0 : outputSince(container) }
+  const reply = await openAttachment(engine, container, request)
   engine.store.transaction(() => emitContainer(engine.store, container, 'attach'))
+  return { ...reply, point }
+}
+
+/** From when on the log has what one who attaches now will see: from now on, or all of the next run. */
+function outputSince({ state }: Container): number {
+  if (state.status === 'running') return Date.now() / 1000
+  // What an earlier run wrote last may have the time of its end.
+  return Math.max(0, Date.parse(state.finishedAt) + 1) / 1000
+}
+
+async function openAttachment(
+  engine: Engine,
+  container: Container,
+  request: Omit<AttachRequest, 'resume' | 'ref'>,
+  resume?: AttachRequest['resume'],
+): StreamReply {
+  const { config, state } = container
+  const { stdin, stdout, stderr, logs, stream: live, detachKeys } = request
+  const tty = config.Tty ?? false
+  const ended = resume !== undefined && state.exits > resume.exits
+  const rest = resume && {
+    ...{ since: resume.since, stdout: resume.stdout, stderr: resume.stderr, ended },
+    until: ended ? (Date.parse(state.finishedAt) + 1) / 1000 : 0,
+  }
+  const { stream } = await engine.lower.exec['process.attach']({
+    ...{ id: container.id, stdout, stderr, logs, stream: live, detachKeys, tty },
+    ...(isAlive(container) && !ended ? { instance: state.instance } : {}),
+    stdin: stdin && (config.OpenStdin ?? false),
+    log: logOf(container),
+    // What was never run is waited for, as before.
+    ...(rest && (ended || isAlive(container)) ? { resume: rest } : {}),
+  })
   return { stream, tty }
 }
 

@@ -60,7 +60,7 @@ class FakeInput implements Input {
 }
 
 const pending = Symbol('pending')
-const state = async (promise: Promise<void>): Promise<unknown> => {
+const state = async (promise: Promise<unknown>): Promise<unknown> => {
   await new Promise((resolve) => setImmediate(resolve))
   return Promise.race([promise.then(() => 'done'), Promise.resolve(pending)])
 }

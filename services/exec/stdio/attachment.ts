@@ -57,13 +57,14 @@ export class Attachment implements Listener {
   }
 
   /** Serves the client's stream until the output ends, or the client leaves or detaches. */
-  async serve(stream: StreamConnection): Promise<void> {
+  async serve(stream: StreamConnection): Promise<'ended' | 'left'> {
     this.#opened.resolve(stream)
     const gone = new Promise<void>((resolve) => {
       if (stream.closed.aborted) resolve()
       else stream.closed.addEventListener('abort', () => resolve(), { once: true })
     })
-    await Promise.race([this.#ended.promise, gone, this.#readInput(stream)])
+    const left = Promise.race([gone, this.#readInput(stream)])
+    return Promise.race([this.#ended.promise.then(() => 'ended' as const), left.then(() => 'left' as const)])
   }
 
   /** Resolves when the client's attachment is to end; not when only its input ends. */

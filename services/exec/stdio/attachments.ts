@@ -5,6 +5,8 @@ import { Attachment, type AttachmentOptions } from './attachment.ts'
 import { StdioHub } from './hub.ts'
 import { offerAttachment } from './offer.ts'
 
+type Send = (stream: StreamConnection) => Promise<void>
+
 interface StdioFacts {
   readonly tty: boolean
   readonly stdin: boolean
@@ -28,12 +30,12 @@ export class Attachments {
 
   /**
    * Attaches a client: to the process that runs, or to the one that will be run next; `missed`: to none, since the one it asked for has
-   * ended. `before` runs when the client opens its stream, ahead of live output.
+   * ended. `before` runs when the client opens its stream, ahead of live output; `output` sends what is not live, beside the input.
    */
   attach(
     id: string,
     options: AttachmentOptions & { readonly missed: boolean },
-    before: (stream: StreamConnection) => Promise<void> = async () => undefined,
+    sources: { before?: Send; output?: Send } = {},
   ): StreamRef {
     const attachment = new Attachment(options)
     const container = this.#containers.get(id)
@@ -41,7 +43,7 @@ export class Attachments {
     else if (container) join(container, attachment)
     else this.#waiting.set(id, (this.#waiting.get(id) ?? new Set()).add(attachment))
     return offerAttachment(this.#streams, attachment, {
-      before,
+      ...sources,
       leave: () => {
         this.#waiting.get(id)?.delete(attachment)
         if (this.#waiting.get(id)?.size === 0) this.#waiting.delete(id)

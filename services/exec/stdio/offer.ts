@@ -2,14 +2,19 @@ import type { StreamRef } from '../../../shared/contracts/index.ts'
 import type { StreamConnection, StreamServer } from '../../../shared/streams/index.ts'
 import type { Attachment } from './attachment.ts'
 
-/** A client that asked for a stream but has not opened it by then will not come. */
-const OPEN_WITHIN_MS = 60_000
+/** A client that asked for a stream but has not opened it by then will not come; until then it may hold up the process's output. */
+const OPEN_WITHIN_MS = 10_000
 
-/** Offers a stream for an attachment. `before` runs when it is opened, `leave` once, when the client has left or will not come. */
+type Send = (stream: StreamConnection) => Promise<void>
+
+/**
+ * Offers a stream for an attachment. `before` runs when it is opened; `output`, beside it, sends output that does not come by way of the
+ * attachment; `leave` runs once, when the client has left or will not come.
+ */
 export function offerAttachment(
   streams: StreamServer,
   attachment: Attachment,
-  hooks: { before?: (stream: StreamConnection) => Promise<void>; leave(): void },
+  hooks: { before?: Send; output?: Send; leave(): void },
 ): StreamRef {
   const leave = (): void => {
     attachment.abandon()
@@ -20,7 +25,9 @@ export function offerAttachment(
     clearTimeout(late)
     try {
       await hooks.before?.(stream)
-      await attachment.serve(stream)
+      const output = hooks.output?.(stream)
+      const left = attachment.serve(stream).then((how) => (how === 'left' ? undefined : output))
+      await (output ? Promise.race([output, left]) : left)
     } finally {
       leave()
     }

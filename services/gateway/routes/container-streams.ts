@@ -2,7 +2,7 @@ import { invalid } from '../../../shared/errors/index.ts'
 import type { Call } from '../http/call.ts'
 import { STREAMED, type Handler } from '../http/route.ts'
 import { hangUp, hijack, startReply } from '../streams/reply.ts'
-import { splice } from '../streams/splice.ts'
+import { splice, type Sent, type SpliceOptions } from '../streams/splice.ts'
 import { streamMediaType, SYSTEM_ERROR } from '../streams/stdcopy.ts'
 import { finish, write, writeFrame } from '../streams/write.ts'
 import type { StreamConnection } from '../../../shared/streams/index.ts'
@@ -46,7 +46,7 @@ export const logs: Handler = async (call, backend) => {
 export const attach: Handler = async (call, backend) => {
   const { query } = call
   const stdin = query.bool('stdin')
-  const { stream, tty } = await backend.engine['container.attach']({
+  const request = {
     ref: call.param('id'),
     stdin,
     stdout: query.bool('stdout'),
@@ -54,18 +54,37 @@ export const attach: Handler = async (call, backend) => {
     logs: query.bool('logs'),
     stream: query.bool('stream'),
     detachKeys: query.text('detachKeys'),
-  })
-  await hijackTo(call, backend.open(stream), tty, stdin)
+  }
+  const { stream, tty, point } = await backend.engine['container.attach'](request)
+  const again = async (sent: Sent): Promise<StreamConnection> => {
+    const reply = await backend.engine['container.attach']({
+      ...request,
+      ...(point && { resume: { ...point, ...sent } }),
+    })
+    return backend.open(reply.stream)
+  }
+  const stdio = { connection: backend.open(stream), tty, stdin }
+  await hijackTo(call, request.stream && point ? { ...stdio, again } : stdio)
   return STREAMED
 }
 
+interface Stdio {
+  readonly connection: StreamConnection
+  readonly tty: boolean
+  readonly stdin: boolean
+  readonly again?: NonNullable<SpliceOptions['again']>
+}
+
 /** Gives the client's connection to a container's stdio, until the output ends. */
-export async function hijackTo(call: Call, connection: StreamConnection, tty: boolean, stdin: boolean): Promise<void> {
+export async function hijackTo(call: Call, { connection, tty, ...how }: Stdio): Promise<void> {
   const { socket, holdMs } = await hijack(call, streamMediaType(!tty, call.api))
   try {
-    await splice(socket, socket, connection, { multiplexed: !tty, stdin, holdMs })
+    await splice(socket, socket, connection, { ...how, multiplexed: !tty, holdMs })
   } catch (error) {
-    call.reply.log.debug({ err: error }, 'a hijacked stream broke')
+    call.reply.log.warn({ err: error }, 'a hijacked stream broke')
+    // The header is out: Docker's way to say it is a frame of the error stream, by which a client does not take this for the end.
+    const text = Buffer.from(`the stream to the process broke: ${(error as Error).message}\n`)
+    await (tty ? write(socket, text) : writeFrame(socket, SYSTEM_ERROR, text))
   }
   hangUp(socket)
 }

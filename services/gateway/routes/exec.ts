@@ -9,7 +9,7 @@ import { ExecCreate, ExecStart } from '../schemas/exec.ts'
 import { hangUp, hijack } from '../streams/reply.ts'
 import { streamMediaType } from '../streams/stdcopy.ts'
 import { write, writeFrame } from '../streams/write.ts'
-import { CHANNEL } from '../../../shared/streams/index.ts'
+import { CHANNEL, type StreamConnection } from '../../../shared/streams/index.ts'
 import { hijackTo } from './container-streams.ts'
 import { terminalSize } from './containers.ts'
 
@@ -28,7 +28,11 @@ const start: Handler = async (call, backend) => {
   const reply = await begin(call, backend, { detach: body.Detach === true, tty, consoleSize: body.ConsoleSize })
   if (reply === 'failed') return STREAMED
   if (!reply.stream) return ok()
-  await hijackTo(call, backend.open(reply.stream), reply.tty, true)
+  const again = async (): Promise<StreamConnection> => {
+    const { stream } = await backend.engine['exec.attach']({ id: call.param('id') })
+    return backend.open(stream)
+  }
+  await hijackTo(call, { connection: backend.open(reply.stream), tty: reply.tty, stdin: true, again })
   return STREAMED
 }
 
