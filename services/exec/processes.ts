@@ -149,10 +149,15 @@ export class Processes {
 
   #watch(row: ProcessRow, handle: ProcessHandle): void {
     const over = new AbortController()
-    const recorded = handle.exited.then(async (status) => {
-      over.abort()
-      await this.#ended(row, status)
-    })
+    const recorded = handle.exited
+      .then(async (status) => {
+        over.abort()
+        await this.#ended(row, status)
+      })
+      // It is told and in memory; after a restart of the service the exit file tells it once more.
+      .catch((error: unknown) =>
+        this.#d.log.error({ err: error, container: row.id }, 'end of a process could not be recorded'),
+      )
     this.#live.set(row.id, { handle, ended: over.signal, recorded })
   }
 

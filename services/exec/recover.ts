@@ -42,6 +42,11 @@ export async function recover(d: RecoveryDependencies): Promise<void> {
   d.shm.recover((id) => records.processes.has(id))
 }
 
+/** The bus may be away for long: the start of the service does not wait until an end is told. */
+function later(log: Logger, id: string, recorded: Promise<void>): void {
+  recorded.catch((error: unknown) => log.error({ err: error, id }, 'an end could not be recorded'))
+}
+
 async function recoverProcess(
   { records, drivers, processes, log }: RecoveryDependencies,
   row: ProcessRow,
@@ -53,7 +58,7 @@ async function recoverProcess(
     return
   }
   if (row.status === 'exited') {
-    if (!row.told) void processes.record(row)
+    if (!row.told) later(log, row.id, processes.record(row))
     return
   }
   const handle = row.state ? drivers.runtime(row.runtime).recover(row.id, row.state) : undefined
@@ -62,12 +67,13 @@ async function recoverProcess(
     return
   }
   log.warn({ container: row.id }, 'its process and its shim are gone, and the exit code with them')
-  void processes.record({ ...row, status: 'exited', pid: 0, exitCode: 137, finishedAt: new Date().toISOString() })
+  const lost = { status: 'exited', pid: 0, exitCode: 137 } as const
+  later(log, row.id, processes.record({ ...row, ...lost, finishedAt: new Date().toISOString() }))
 }
 
-async function recoverSession({ drivers, sessions }: RecoveryDependencies, row: SessionRow): Promise<void> {
+async function recoverSession({ drivers, sessions, log }: RecoveryDependencies, row: SessionRow): Promise<void> {
   if (row.status === 'exited') {
-    if (!row.told) void sessions.record(row)
+    if (!row.told) later(log, row.id, sessions.record(row))
     return
   }
   const driver = drivers.runtime(row.runtime)
@@ -77,5 +83,5 @@ async function recoverSession({ drivers, sessions }: RecoveryDependencies, row: 
     return
   }
   await driver.removeSession(row.id)
-  void sessions.record({ ...row, status: 'exited', pid: 0, exitCode: 137 })
+  later(log, row.id, sessions.record({ ...row, status: 'exited', pid: 0, exitCode: 137 }))
 }

@@ -1,10 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from './backoff.ts'
 import { endProcesses, identify, type ProcessIdentity } from './identity.ts'
 import type { ChildRecord, ChildState } from './record.ts'
 
 /** What a service tells its supervisor over Node's IPC channel. */
 export type ChildMessage = { readonly type: 'ready' } | { readonly type: 'failed'; readonly reason: string }
+
+const READY_RETRY_MS = 1_000
 
 export interface ChildSpec {
   readonly name: string
@@ -44,7 +47,14 @@ export class Child {
   start(): void {
     if (this.#stopping) return
     const started = Date.now()
-    const child = this.#spec.spawn()
+    let child: ChildProcess
+    try {
+      child = this.#spec.spawn()
+    } catch (error) {
+      // Some failures (ENOMEM, EAGAIN) are thrown, others come as an event.
+      this.#ended(String(error), 0)
+      return
+    }
     this.#process = child.pid === undefined ? undefined : identify(child.pid)
     this.#state = 'starting'
     let reason: string | undefined
@@ -63,15 +73,30 @@ export class Child {
     child.once('error', (error) => end(error.message))
     child.once('exit', (code, signal) => end(reason ?? (signal === null ? `exit code ${code}` : `killed by ${signal}`)))
     this.#spec.onChange()
-    if (child.pid === undefined || this.#spec.untilReady === undefined) return
-    this.#spec.untilReady(child.pid).then(
-      () => this.#becomeReady(child),
-      (error: unknown) => this.#spec.log(`${this.#spec.name}: readiness unknown`, { error: String(error) }),
-    )
+    void this.#awaitReadiness(child)
+  }
+
+  /** However long it takes: only the process's end ends the waiting. */
+  async #awaitReadiness(child: ChildProcess): Promise<void> {
+    const spec = this.#spec
+    if (child.pid === undefined || spec.untilReady === undefined) return
+    while (this.#isStarting(child)) {
+      try {
+        await spec.untilReady(child.pid)
+        this.#becomeReady(child)
+      } catch (error) {
+        spec.log(`${spec.name} is not ready yet`, { error: String(error) })
+        await sleep(READY_RETRY_MS, undefined, { ref: false })
+      }
+    }
+  }
+
+  #isStarting(child: ChildProcess): boolean {
+    return child.pid === this.#process?.pid && this.#state === 'starting'
   }
 
   #becomeReady(child: ChildProcess): void {
-    if (child.pid !== this.#process?.pid || this.#state !== 'starting') return
+    if (!this.#isStarting(child)) return
     this.#state = 'ready'
     this.#spec.onChange()
   }

@@ -26,6 +26,8 @@ const GRACE_MS = 10_000
 const NATS_READY_MS = 20_000
 const LOG_LIMIT = 32 * 1024 * 1024
 const LOG_CHECK_MS = 600_000
+/** When a record that could not be written (the disk is full) is tried again. */
+const RECORD_RETRY_MS = 1_000
 
 /** Keeps nats-server and the services running until `stop`. */
 export class Supervisor {
@@ -37,6 +39,7 @@ export class Supervisor {
   readonly #children: ReadonlyMap<readonly ServiceName[], Child>
   readonly #rotation: NodeJS.Timeout
   #natsStarted = false
+  #retry: NodeJS.Timeout | undefined
   #stop: Promise<void> | undefined
 
   constructor(plan: SupervisorPlan) {
@@ -90,15 +93,26 @@ export class Supervisor {
 
   #changed(): void {
     const nats = this.#nats.record()
-    writeRecord(this.#plan.paths.record, {
-      supervisor: this.#identity,
-      mode: this.#plan.mode,
-      nats,
-      services: this.#serviceRecords(),
-    })
+    this.#writeRecord(nats)
     if (nats.state === 'ready' && !this.#natsStarted) {
       this.#natsStarted = true
       for (const child of this.#children.values()) child.start()
+    }
+  }
+
+  /** A full disk must not end what runs: then the record is late. */
+  #writeRecord(nats: ChildRecord): void {
+    clearTimeout(this.#retry)
+    try {
+      writeRecord(this.#plan.paths.record, {
+        supervisor: this.#identity,
+        mode: this.#plan.mode,
+        nats,
+        services: this.#serviceRecords(),
+      })
+    } catch (error) {
+      this.log('the record of what runs could not be written', { error: String(error) })
+      this.#retry = setTimeout(() => this.#changed(), RECORD_RETRY_MS)
     }
   }
 
@@ -121,6 +135,7 @@ export class Supervisor {
     this.#natsStarted = true
     await Promise.all([...this.#children.values()].map((child) => child.stop(GRACE_MS)))
     await this.#nats.stop(GRACE_MS)
+    clearTimeout(this.#retry)
     this.log('stopped')
     closeSync(this.#log)
     removeRecord(this.#plan.paths.record)
@@ -129,7 +144,11 @@ export class Supervisor {
   /** A line in the services' own form (pino's), written without pino. */
   readonly log = (msg: string, fields: Record<string, unknown> = {}): void => {
     const line = { level: 30, time: new Date().toISOString(), service: 'supervisor', pid: process.pid, ...fields, msg }
-    writeSync(this.#log, JSON.stringify(line) + '\n')
+    try {
+      writeSync(this.#log, JSON.stringify(line) + '\n')
+    } catch {
+      // The disk is full: there is nobody to tell.
+    }
   }
 
   /** All writers append, so that the file can be cut under them; one old piece is kept. */
@@ -137,7 +156,12 @@ export class Supervisor {
     if (fstatSync(this.#log).size < LOG_LIMIT) return
     const { log } = this.#plan.paths
     rmSync(`${log}.1`, { force: true })
-    copyFileSync(log, `${log}.1`)
+    try {
+      copyFileSync(log, `${log}.1`)
+    } catch {
+      // No room for the old piece: all the more reason to cut.
+      rmSync(`${log}.1`, { force: true })
+    }
     truncateSync(log)
   }
 }

@@ -69,7 +69,11 @@ export async function startRelay(store: Store, bus: Bus, log: Logger): Promise<R
   store.onEmit(() => wake())
   const running = loop().catch((error: unknown) => log.error({ err: error }, 'outbox relay ended'))
   const prune = setInterval(() => {
-    store.run('DELETE FROM outbox WHERE id <= ? AND created < ?', published, Date.now() - KEEP_MS)
+    try {
+      store.run('DELETE FROM outbox WHERE id <= ? AND created < ?', published, Date.now() - KEEP_MS)
+    } catch (error) {
+      log.warn({ err: error }, 'outbox not pruned')
+    }
   }, PRUNE_EVERY_MS)
   prune.unref()
 

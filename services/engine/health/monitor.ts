@@ -73,7 +73,11 @@ export class HealthMonitor {
       if (!current()) return
       // A service that is being restarted says nothing about the container.
       if (result === undefined) continue
-      record(engine, id, result, check, inStartPeriod(Date.parse(result.Start)))
+      try {
+        record(engine, id, result, check, inStartPeriod(Date.parse(result.Start)))
+      } catch (error) {
+        engine.log.error({ err: error, container: id }, 'result of a health check could not be recorded')
+      }
     }
   }
 
