@@ -21,7 +21,11 @@ export const service: ServiceModule<EngineContract> = {
     const engine = createEngine(context)
     const recovered = recover(engine)
     await Promise.race([recovered, sleep(RECOVERY_WAIT_MS, undefined, { ref: false })])
-    const facts = await context.bus.onFacts('engine', (name, fact) => hear(engine, name, fact))
+    const facts = await context.bus.onFacts(
+      'engine',
+      (name, fact) => hear(engine, name, fact),
+      () => void reconcileAll(engine),
+    )
     return {
       handlers: createHandlers(engine),
       warnings: () => [],

@@ -147,3 +147,56 @@ test('live events arrive, and a query that nothing matches ends', async () => {
   await relay.stop()
   store.close()
 })
+
+test('a server that comes back without its streams is given them again, and facts are heard as before', async () => {
+  const first = await startTestNats()
+  const lossy = await connectBus({ url: first.url, credentials: { user: 'u', password: 'p' }, node: 'n1', log })
+  const heard: unknown[] = []
+  let losses = 0
+  const hearing = await lossy.onFacts(
+    'engine',
+    async (_, fact) => void heard.push((fact as { pid: number }).pid),
+    () => losses++,
+  )
+  const tell = async (pid: number): Promise<void> => {
+    for (const end = Date.now() + 10_000; ;) {
+      try {
+        return await lossy.tellFact('service.ready', { service: 'exec', pid }, `r${pid}`)
+      } catch (error) {
+        if (Date.now() > end) throw error
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+  }
+  const until = async (count: number): Promise<void> => {
+    for (const end = Date.now() + 10_000; heard.length < count && Date.now() < end;) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  await tell(1)
+  await until(1)
+  await first.stop()
+  const second = await startTestNats(new URL(first.url).port)
+  try {
+    await tell(2)
+    await until(2)
+    assert.deepEqual(heard, [1, 2])
+    assert.equal(losses, 1)
+    await hearing.stop()
+  } finally {
+    await lossy.close()
+    await second.stop()
+  }
+})
+
+test('what is too long for the bus is invalid, and an event of that kind does not hold up the next', async () => {
+  const text = 'x'.repeat(2 * 1024 * 1024)
+  await assert.rejects(bus.client(demo)['thing.echo']({ text }), kindOf('invalid', /too long/))
+  const store = new Store(':memory:', [], 'n1')
+  const relay = await startRelay(store, bus, log)
+  store.emit({ type: 'container', action: 'create', id: 'long', attributes: { text } })
+  store.emit({ type: 'container', action: 'create', id: 'short', attributes: {} })
+  await relay.flushed()
+  await relay.stop()
+  store.close()
+})

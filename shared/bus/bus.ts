@@ -1,11 +1,13 @@
 import { headers, type JetStreamClient, type JetStreamManager, type NatsConnection } from 'nats'
 import type { Client, Contract, FactName, FactOf, Handlers, StatsSample } from '../contracts/index.ts'
+import { invalid } from '../errors/index.ts'
 import { currentTrace, type Logger } from '../log/index.ts'
-import { clientOf } from './client.ts'
+import { clientOf, isTooLong } from './client.ts'
 import { encode } from './codec.ts'
 import { type BusOptions, connectNats } from './connect.ts'
 import { type EventQuery, readEvents, type SequencedEvent } from './events.ts'
 import { hearFacts } from './facts.ts'
+import { afterReconnects } from './reconnect.ts'
 import { serveContract } from './serve.ts'
 import { hearStats } from './stats.ts'
 import { ensureStreams } from './streams.ts'
@@ -24,8 +26,15 @@ export interface Bus {
   serve<C extends Contract>(contract: C, handlers: Handlers<C>): Promise<Stoppable>
   /** Tells a fact; resolves when the stream has it. Telling it again with the same id within two minutes changes nothing. */
   tellFact<N extends FactName>(name: N, fact: FactOf<N>, id: string): Promise<void>
-  /** Hears all facts, in order, each until `handle` resolves. */
-  onFacts(durable: string, handle: (name: FactName, fact: unknown) => Promise<void>): Promise<Stoppable>
+  /**
+   * Hears all facts, in order, each until `handle` resolves. `lost` is called when the bus came back without its memory of them: some may
+   * never come.
+   */
+  onFacts(
+    durable: string,
+    handle: (name: FactName, fact: unknown) => Promise<void>,
+    lost?: () => void,
+  ): Promise<Stoppable>
   events(query: EventQuery): AsyncIterable<SequencedEvent>
   /** Publishes an event's payload under its subject; resolves when the stream has it. For the outbox relay. */
   publishEvent(subject: string, payload: string, messageId: string): Promise<void>
@@ -45,6 +54,7 @@ class NatsBus implements Bus {
   readonly #js: JetStreamClient
   readonly #manager: JetStreamManager
   readonly #log: Logger
+  readonly #hearing = new Set<{ restore(): Promise<void> }>()
 
   constructor(connection: NatsConnection, manager: JetStreamManager, node: string, log: Logger) {
     this.#connection = connection
@@ -52,6 +62,13 @@ class NatsBus implements Bus {
     this.#manager = manager
     this.node = node
     this.#log = log
+    void afterReconnects(connection, () => this.#restore(), log)
+  }
+
+  /** The server may have come back without its streams, or without who heard them. */
+  async #restore(): Promise<void> {
+    await ensureStreams(this.#manager)
+    for (const hearing of this.#hearing) await hearing.restore()
   }
 
   client<C extends Contract>(contract: C): Client<C> {
@@ -66,8 +83,14 @@ class NatsBus implements Bus {
     await this.#publish(`${factPrefix(this.node)}${name}`, encode(fact), `${name}:${id}`)
   }
 
-  onFacts(durable: string, handle: (name: FactName, fact: unknown) => Promise<void>): Promise<Stoppable> {
-    return hearFacts(this.#js, this.#manager, this.node, durable, handle, this.#log)
+  async onFacts(
+    durable: string,
+    handle: (name: FactName, fact: unknown) => Promise<void>,
+    lost: () => void = () => undefined,
+  ): Promise<Stoppable> {
+    const hearing = await hearFacts(this.#js, this.#manager, this.node, durable, handle, this.#log)
+    this.#hearing.add({ restore: async () => void ((await hearing.restore()) && lost()) })
+    return hearing
   }
 
   events(query: EventQuery): AsyncIterable<SequencedEvent> {
@@ -82,7 +105,12 @@ class NatsBus implements Bus {
     const job = currentTrace().job
     const h = job === undefined ? undefined : headers()
     if (job !== undefined) h?.set(JOB_HEADER, job)
-    await this.#js.publish(subject, data, { msgID, ...(h === undefined ? {} : { headers: h }) })
+    try {
+      await this.#js.publish(subject, data, { msgID, ...(h === undefined ? {} : { headers: h }) })
+    } catch (error) {
+      if (isTooLong(error)) throw invalid(`a message of ${data.length} bytes is too long for the bus`, { cause: error })
+      throw error
+    }
   }
 
   publishStats(id: string, sample: StatsSample): void {

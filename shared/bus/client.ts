@@ -1,6 +1,6 @@
 import { ErrorCode, headers, type MsgHdrs, type NatsConnection, NatsError } from 'nats'
 import type { CallOptions, Client, Contract } from '../contracts/index.ts'
-import { fromWire, unavailable, type WireError } from '../errors/index.ts'
+import { fromWire, invalid, unavailable, type WireError } from '../errors/index.ts'
 import { currentTrace } from '../log/index.ts'
 import { decode, encode } from './codec.ts'
 import { Interruptions } from './interruption.ts'
@@ -8,6 +8,7 @@ import { ERROR_HEADER, JOB_HEADER, TRACE_HEADER, verbSubject } from './subjects.
 
 const NO_RESPONDERS: string = ErrorCode.NoResponders
 const TIMEOUT: string = ErrorCode.Timeout
+const TOO_LONG: string = ErrorCode.MaxPayloadExceeded
 const DEFAULT_TIMEOUT_MS = 30_000
 
 /** The typed client of a contract: one function a verb. Failures are GantryErrors; nobody there is `unavailable`. */
@@ -44,6 +45,9 @@ function traceHeaders(): MsgHdrs | undefined {
   return h
 }
 
+/** Sending it again would not make it shorter. */
+export const isTooLong = (error: unknown): boolean => error instanceof NatsError && error.code === TOO_LONG
+
 function translate(error: unknown, service: string, verb: string, timeout: number): Error {
   const code: string = error instanceof NatsError ? error.code : ''
   if (code === NO_RESPONDERS) {
@@ -54,6 +58,9 @@ function translate(error: unknown, service: string, verb: string, timeout: numbe
       cause: error,
       details: { timeout: true },
     })
+  }
+  if (isTooLong(error)) {
+    return invalid(`the request is too long: ${verb} can carry no more than a message of the bus`, { cause: error })
   }
   return unavailable(`${verb} could not be sent to the ${service} service: ${String(error)}`, { cause: error })
 }

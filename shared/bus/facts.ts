@@ -1,4 +1,12 @@
-import { AckPolicy, DeliverPolicy, type JetStreamClient, type JetStreamManager, nanos } from 'nats'
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  nanos,
+  NatsError,
+} from 'nats'
 import { Compile } from 'typebox/compile'
 import { facts, type FactName } from '../contracts/index.ts'
 import type { Logger } from '../log/index.ts'
@@ -6,12 +14,15 @@ import { decode } from './codec.ts'
 import { factPrefix, FACTS_STREAM } from './subjects.ts'
 
 const RETRY_MS = 500
+const NOT_FOUND = 404
 
 const checks = new Map(Object.entries(facts).map(([name, schema]) => [name, Compile(schema)]))
 
 /**
  * Hears facts as a durable consumer: one that was not handled (its handler rejected, or the process died) comes again. Handlers start in
  * order; a slow one does not hold up those of other containers.
+ *
+ * `restore` makes the consumer anew when the server has lost it; true when that was so.
  */
 export async function hearFacts(
   js: JetStreamClient,
@@ -20,21 +31,23 @@ export async function hearFacts(
   durable: string,
   handle: (name: FactName, fact: unknown) => Promise<void>,
   log: Logger,
-): Promise<{ stop(): Promise<void> }> {
+): Promise<{ stop(): Promise<void>; restore(): Promise<boolean> }> {
   const prefix = factPrefix(node)
-  await manager.consumers.add(FACTS_STREAM, {
-    durable_name: durable,
-    filter_subject: `${prefix}>`,
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    ack_wait: nanos(30_000),
-    max_ack_pending: 1000,
-  })
-  const consumer = await js.consumers.get(FACTS_STREAM, durable)
-  const messages = await consumer.consume({ max_messages: 200 })
+  const begin = async (): Promise<ConsumerMessages> => {
+    await manager.consumers.add(FACTS_STREAM, {
+      durable_name: durable,
+      filter_subject: `${prefix}>`,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+      ack_wait: nanos(30_000),
+      max_ack_pending: 1000,
+    })
+    const consumer = await js.consumers.get(FACTS_STREAM, durable)
+    return consumer.consume({ max_messages: 200 })
+  }
   const underWay = new Set<Promise<void>>()
 
-  const pump = async (): Promise<void> => {
+  const pump = async (messages: ConsumerMessages): Promise<void> => {
     for await (const message of messages) {
       const name = message.subject.slice(prefix.length)
       const fact = decode(message.data)
@@ -55,12 +68,37 @@ export async function hearFacts(
       underWay.add(work)
     }
   }
-  const pumping = pump().catch((error: unknown) => log.error({ err: error }, 'hearing facts ended'))
+  const hear = (messages: ConsumerMessages): Promise<void> =>
+    pump(messages).catch((error: unknown) => log.error({ err: error }, 'hearing facts ended'))
+
+  let messages = await begin()
+  let pumping = hear(messages)
+  let stopped = false
   return {
+    async restore() {
+      if (stopped || (await isThere(manager, durable))) return false
+      const old = messages
+      messages = await begin()
+      pumping = Promise.all([pumping, hear(messages)]).then(() => undefined)
+      await old.close()
+      log.warn({ durable }, 'the bus had lost who hears its facts')
+      return true
+    },
     async stop() {
+      stopped = true
       await messages.close()
       await pumping
       await Promise.allSettled(underWay)
     },
+  }
+}
+
+async function isThere(manager: JetStreamManager, durable: string): Promise<boolean> {
+  try {
+    await manager.consumers.info(FACTS_STREAM, durable)
+    return true
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.code === NOT_FOUND) return false
+    throw error
   }
 }

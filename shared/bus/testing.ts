@@ -4,12 +4,12 @@ import { mkdtemp, readdir, readFile, rm, watch } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A nats-server of one's own for a test, on a free port, with JetStream; needs no root. */
-export async function startTestNats(): Promise<{ url: string; pid: number; stop(): Promise<void> }> {
+/** A nats-server of one's own for a test, on a free port or the one given, with a JetStream that is empty; needs no root. */
+export async function startTestNats(port = '-1'): Promise<{ url: string; pid: number; stop(): Promise<void> }> {
   const dir = await mkdtemp(join(tmpdir(), 'gantry-nats-'))
   const aborter = new AbortController()
   const changes = watch(dir, { signal: aborter.signal })
-  const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', '-1', '-js', '-sd', dir, '--ports_file_dir', dir], {
+  const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', port, '-js', '-sd', dir, '--ports_file_dir', dir], {
     stdio: 'ignore',
   })
   const failed = once(server, 'exit').then(() => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Bus } from '../bus/index.ts'
+import { isKind } from '../errors/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Store } from './store.ts'
 
@@ -55,9 +56,14 @@ export async function startRelay(store: Store, bus: Bus, log: Logger): Promise<R
           try {
             await bus.publishEvent(row.subject, row.payload, messageId(row.id))
           } catch (error) {
-            log.warn({ err: error }, 'event not published yet; trying again')
-            await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-            break
+            if (isKind(error, 'invalid')) {
+              // It must not hold up all that come after it.
+              log.error({ err: error, subject: row.subject }, 'an event that no stream takes is dropped')
+            } else {
+              log.warn({ err: error }, 'event not published yet; trying again')
+              await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+              break
+            }
           }
         }
         published = row.id
