@@ -295,6 +295,7 @@ describe('exec service', { skip: root ? false : 'needs root' }, () => {
     )
     assert.equal(set.stdout, '7\n123\n32.0M\n/\n')
     assert.match(set.stderr, /Read-only file system/)
+    assert.equal((await sh('grep -c " /dev/shm " /proc/mounts', { shmMounted: false })).stdout, '0\n')
     assert.equal((await sh('pwd', { process: { cwd: '/made/here' } })).stdout, '/made/here\n')
     assert.equal((await sh('cat /proc/sys/kernel/domainname', { domainname: 'lan.test' })).stdout, 'lan.test\n')
     const device = await sh('ls -l /dev/mine; : < /dev/mine && echo readable; : > /dev/mine', {

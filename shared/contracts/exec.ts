@@ -71,6 +71,8 @@ export const RunRequest = Type.Object({
   shmPath: Type.Optional(Type.String()),
   /** Puts /dev/shm where other containers can share it (--ipc shareable): the reply then has `shmPath`, for their requests. */
   shmShareable: Type.Optional(Type.Boolean()),
+  /** False: there is no /dev/shm (--ipc none). */
+  shmMounted: Type.Optional(Type.Boolean()),
   devices: Type.Array(DeviceRequest),
   /** Rules such as `c 42:* rmw`. */
   deviceCgroupRules: Type.Array(Type.String()),

@@ -110,6 +110,7 @@ t(
 t('POST', '/containers/web/start', 204)
 t('POST', '/containers/on/start', 304)
 t('POST', '/containers/nocmd/start', 400, { message: /executable file not found/ })
+t('POST', '/containers/web/start?checkpoint=c1', 501, { message: /checkpoint/ })
 t('POST', '/containers/web/start', 400, { message: /non-empty request body/ }, { Binds: ['a'] })
 t('POST', '/containers/web/stop?t=5&signal=INT', 204)
 t('POST', '/containers/web/stop?t=x', 400, { message: /query parameter t/ })

@@ -73,6 +73,12 @@ describe('what a user asks for', () => {
       { HostConfig: { AutoRemove: true, RestartPolicy: { Name: 'always' } } },
       /can't create 'AutoRemove' container with restart policy/,
     ],
+    ['a bad pattern', { HostConfig: { LogConfig: { Config: { 'env-regex': '(' } } } }, /log opt env-regex/],
+    [
+      'a tag with an unknown part',
+      { HostConfig: { LogConfig: { Config: { tag: 'x/{{.Foo}}' } } } },
+      /log opt tag: \{\{\.Foo\}\} is not one of/,
+    ],
     ['a bad protocol', { ExposedPorts: { '80/foo': {} } }, /80\/foo.*invalid proto: foo/],
     [
       'a port out of range',

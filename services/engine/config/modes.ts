@@ -2,7 +2,11 @@ import { invalid } from '../../../shared/errors/index.ts'
 
 /** How a container shares a namespace, as a Docker user says it. */
 export type ShareMode =
-  { kind: 'private' } | { kind: 'shareable' } | { kind: 'host' } | { kind: 'container'; target: string }
+  | { kind: 'private' }
+  | { kind: 'shareable' }
+  | { kind: 'none' }
+  | { kind: 'host' }
+  | { kind: 'container'; target: string }
 
 /**
  * PidMode, IpcMode, UTSMode or CgroupnsMode. Empty is `private`, Docker's default for each of them (the cgroup
@@ -12,7 +16,7 @@ export type ShareMode =
 export function parseShareMode(option: ShareOption, text: string): ShareMode {
   if (text === '' || text === 'private') return { kind: 'private' }
   if (text === 'host') return { kind: 'host' }
-  if (option === 'IpcMode' && text === 'shareable') return { kind: 'shareable' }
+  if (option === 'IpcMode' && (text === 'shareable' || text === 'none')) return { kind: text }
   if ((option === 'IpcMode' || option === 'PidMode') && text.startsWith('container:')) {
     const target = text.slice('container:'.length)
     if (target !== '') return { kind: 'container', target }

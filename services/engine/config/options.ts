@@ -3,6 +3,7 @@ import type { GantryError } from '../../../shared/errors/index.ts'
 import { invalid, notImplemented } from '../../../shared/errors/index.ts'
 import { checkHealthConfig } from './health.ts'
 import { parseMount } from './mounts.ts'
+import { checkLogDetails } from './log-details.ts'
 import { parseNetworkMode, parseShareMode } from './modes.ts'
 import { exposedPorts, portRequests } from './ports.ts'
 import { deviceCgroupRules, devices, rlimits, sysctls } from './process-limits.ts'
@@ -142,7 +143,7 @@ export const HOST_OPTIONS: Rules<HostConfig> = {
   ConsoleSize: by('exec'),
   Annotations: by('exec'),
   GroupAdd: by('exec'),
-  LogConfig: by('exec'),
+  LogConfig: by('exec', ({ Config }) => checkLogDetails(Config ?? {})),
 
   // Security.
   CapAdd: by('exec', (names) => capabilities('CapAdd', names)),

@@ -1,5 +1,6 @@
 import type { FactOf, StreamRef } from '../../../shared/contracts/index.ts'
 import { conflict, GantryError, invalid, isKind } from '../../../shared/errors/index.ts'
+import { parseDetachKeys } from '../../../shared/tty/detach-keys.ts'
 import { checkBody } from '../config/body.ts'
 import type { ExecConfig } from '../config/schema.ts'
 import type { Container } from '../containers/container.ts'
@@ -41,6 +42,7 @@ function checkExec(config: ExecConfig): void {
   if (config.WorkingDir && !config.WorkingDir.startsWith('/')) {
     throw invalid(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`)
   }
+  parseDetachKeys(config.DetachKeys ?? '')
   for (const entry of config.Env ?? []) {
     if (entry === '' || entry.startsWith('=')) throw invalid(`invalid environment variable: ${entry}`)
   }

@@ -488,6 +488,8 @@ describe('the life of a container', () => {
     await start(world.engine, running)
     const old = await world.create('old')
     assert.deepEqual((await prune(world.engine, { 'label!': ['keep'] })).ContainersDeleted, [old])
+    const told = world.events().at(-1)
+    assert.deepEqual([told?.action, told?.id, told?.attributes], ['prune', '', { reclaimed: '1' }])
     assert.equal(status(kept), 'created')
     await assert.rejects(prune(world.engine, { nope: ['x'] }), kindOf('invalid', /invalid filter 'nope'/))
   })

@@ -24,6 +24,8 @@ export async function prune(
       engine.log.warn({ err: error, container: container.id }, 'not pruned')
     }
   }
+  const attributes = { reclaimed: String(result.SpaceReclaimed) }
+  engine.store.emit({ type: 'container', action: 'prune', id: '', attributes })
   return result
 }
 

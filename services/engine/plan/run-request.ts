@@ -80,6 +80,7 @@ export function runRequest(container: Container, inputs: RunInputs): RunRequest 
     shmSize: hostConfig.ShmSize ?? 0,
     ...(inputs.ipc?.state.shmPath === undefined ? {} : { shmPath: inputs.ipc.state.shmPath }),
     ...(hostConfig.IpcMode === 'shareable' ? { shmShareable: true } : {}),
+    ...(hostConfig.IpcMode === 'none' ? { shmMounted: false } : {}),
     devices: devices(hostConfig.Devices ?? []),
     deviceCgroupRules: deviceCgroupRules(hostConfig.DeviceCgroupRules ?? []),
     sysctls: sysctls(hostConfig).process,

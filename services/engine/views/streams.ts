@@ -1,5 +1,6 @@
 import type { StreamRef } from '../../../shared/contracts/index.ts'
 import { conflict, invalid } from '../../../shared/errors/index.ts'
+import { logDetails } from '../config/log-details.ts'
 import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
@@ -93,26 +94,9 @@ export async function logs(engine: Engine, { ref, ...request }: LogsRequest): St
     ...request,
     id: container.id,
     log: logOf(container),
-    details: request.details ? logDetails(container) : '',
+    details: request.details ? logDetails(container, container.hostConfig.LogConfig?.Config ?? {}) : '',
   })
   return { stream, tty: container.config.Tty ?? false }
-}
-
-/** What --details prefixes to each line: the labels and variables that the log options name. */
-function logDetails({ config, hostConfig }: Container): string {
-  const options = hostConfig.LogConfig?.Config ?? {}
-  const named = (text: string | undefined) => (text ? text.split(',') : [])
-  const env = Object.fromEntries(
-    (config.Env ?? []).map((e) => [e.slice(0, e.indexOf('=')), e.slice(e.indexOf('=') + 1)]),
-  )
-  const pairs = [
-    ...named(options['env']).map((name) => [name, env[name]] as const),
-    ...named(options['labels']).map((name) => [name, config.Labels?.[name]] as const),
-  ]
-  return pairs
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value ?? '')}`)
-    .join(',')
 }
 
 /** Terminal size of a running container. */

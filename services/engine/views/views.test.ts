@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { logDetails } from '../config/log-details.ts'
 import { createExec, execEnded, inspectExec, startExec } from '../execs/sessions.ts'
 import { newId } from '../engine.ts'
 import { nextHealth } from '../health/judge.ts'
@@ -66,6 +67,15 @@ describe('views', () => {
     assert.deepEqual(ended['NetworkSettings']?.['Ports'], {})
   })
 
+  it('the details of a log are the variables and labels that its options choose, and its tag', () => {
+    const config = { Env: ['A=1', 'B_1=x y', 'B_2=', 'C=3'], Labels: { 'app.a': '1', 'app.b': '2', other: '3' } }
+    const subject = { id: 'f'.repeat(64), name: 'web', image: 'busybox', imageId: `sha256:${'a'.repeat(64)}`, config }
+    assert.equal(logDetails(subject, {}), '')
+    assert.equal(logDetails(subject, { env: 'C,nope', 'env-regex': '^B_' }), 'C=3,B_1=x%20y,B_2=')
+    assert.equal(logDetails(subject, { labels: 'app.a', 'labels-regex': '^app' }), 'app.a=1,app.b=2')
+    assert.equal(logDetails(subject, { tag: '{{.ImageName}}/{{ .ID }}' }), `tag=busybox%2F${'f'.repeat(12)}`)
+  })
+
   it('list: running ones, newest first, and every filter', async () => {
     const web = await world.create('web', { Labels: { a: '1', b: '2' }, ExposedPorts: { '53/udp': {} } })
     const data = await world.create('data', { HostConfig: { Binds: ['vol:/data'], NetworkMode: 'net1' } })
@@ -117,6 +127,8 @@ describe('views', () => {
     await assert.rejects(createExec(world.engine, { id: execId, ref: 'web', body }), /is not running/)
     await start(world.engine, id)
     await assert.rejects(createExec(world.engine, { id: execId, ref: 'web', body: {} }), /No exec command specified/)
+    const badKeys = { id: execId, ref: 'web', body: { ...body, DetachKeys: 'ctrl-ctrl' } }
+    await assert.rejects(createExec(world.engine, badKeys), /invalid detach keys/)
     await createExec(world.engine, { id: execId, ref: 'web', body })
     assert.equal((await inspectExec(world.engine, execId))['ExitCode'], null)
     const reply = await startExec(world.engine, { id: execId, detach: false })

@@ -12,7 +12,10 @@ const SHM = '/dev/shm'
 export function planMounts(request: RunRequest): Mount[] {
   const own = request.mounts.map((m) => ({ ...m, destination: clean(m.destination) }))
   const taken = new Set(own.map((m) => m.destination))
-  const defaults = [...defaultMounts(request.process.privileged), shm(request)].filter((m) => !taken.has(m.destination))
+  const sharedMemory = request.shmMounted === false ? [] : [shm(request)]
+  const defaults = [...defaultMounts(request.process.privileged), ...sharedMemory].filter(
+    (m) => !taken.has(m.destination),
+  )
   const shared = defaults.map((m) => shareNamespace(m, request))
   const ordered = own
     .map((mount, index) => ({ mount, index, depth: depth(mount.destination) }))

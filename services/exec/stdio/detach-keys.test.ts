@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { DetachFilter, parseDetachKeys } from './detach-keys.ts'
+import { parseDetachKeys } from '../../../shared/tty/detach-keys.ts'
+import { DetachFilter } from './detach-keys.ts'
 
 describe('detach keys', () => {
   it('are parsed', () => {

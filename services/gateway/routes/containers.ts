@@ -1,4 +1,4 @@
-import { invalid } from '../../../shared/errors/index.ts'
+import { invalid, notImplemented } from '../../../shared/errors/index.ts'
 import type { Call } from '../http/call.ts'
 import { newId } from '../http/ids.ts'
 import { created, noContent, ok, route, type Handler, type Route } from '../http/route.ts'
@@ -65,6 +65,9 @@ const start: Handler = async (call, { engine }) => {
   // Until API 1.24 the host configuration could come with start: a client that still sends it must not be misunderstood.
   if (Number(call.raw.headers['content-length'] ?? 0) > 7) {
     throw invalid('starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24')
+  }
+  if (call.query.text('checkpoint') !== '') {
+    throw notImplemented('starting from a checkpoint (checkpoint=) is not implemented: start without it')
   }
   const detachKeys = call.query.text('detachKeys')
   await engine['container.start']({ ref: call.param('id'), ...(detachKeys === '' ? {} : { detachKeys }) })
