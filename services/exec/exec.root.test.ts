@@ -200,7 +200,10 @@ describe('exec service', { skip: root ? false : 'needs root' }, () => {
     ] as const) {
       await assert.rejects(bed.call('session.start', session(id, args)), (error) => {
         assert.ok(isKind(error, 'invalid'))
-        assert.match(error.message, /^OCI runtime exec failed: exec failed: unable to start container process: exec: "/)
+        assert.match(
+          error.message,
+          /^OCI runtime exec failed: (exec failed|crun): unable to start container process: exec: /,
+        )
         assert.equal(error.details?.['exitCode'], code)
         return true
       })

@@ -171,7 +171,7 @@ export class Sessions {
   #stream(request: SessionStreams, session: SessionHandle | undefined, stdio: StdioConnection | undefined): StreamRef {
     const attachment = new Attachment({ ...request, stderr: request.stderr && !request.tty })
     if (!session) attachment.end()
-    if (!stdio) {
+    if (!session || !stdio) {
       void session?.exited.then(() => attachment.end())
       return offerAttachment(this.#d.streams, attachment, { leave: () => undefined })
     }
@@ -183,7 +183,11 @@ export class Sessions {
         return true
       },
     })
-    hub.add(attachment)
+    hub.add({
+      push: (chunk) => attachment.push(chunk),
+      // Whoever sees the stream end asks for the exit code: by then it is known (`adopt` was called before this).
+      end: () => void session.exited.then(() => attachment.end()),
+    })
     return offerAttachment(this.#d.streams, attachment, { leave: () => stdio.close() })
   }
 }

@@ -13,6 +13,10 @@ it('takes crun’s message out of what it writes', () => {
   )
   assert.equal(
     message('[conmon:w]: x\nopen executable: Permission denied\n'),
-    'crun: open executable: Permission denied',
+    'crun: unable to start container process: exec: permission denied',
+  )
+  assert.equal(
+    message('executable file `/no/pe` not found: No such file or directory\n'),
+    'crun: unable to start container process: exec: "/no/pe": stat /no/pe: no such file or directory',
   )
 })
