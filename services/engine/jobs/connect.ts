@@ -5,6 +5,7 @@ import { checkEndpoint } from '../config/wish.ts'
 import { isAlive, withState, type Container } from '../containers/container.ts'
 import type { Engine } from '../engine.ts'
 import { endpointRequest } from '../plan/requests.ts'
+import { disconnection } from '../recovery/unanswered.ts'
 import type { JobRecord } from './runner.ts'
 
 export interface NetworkRequest {
@@ -21,7 +22,9 @@ export async function connect(
   const given = checkBody('endpoint', request.config)
   const network = await findNetwork(engine, request.network)
   checkEndpoint(network.name, given)
-  const settings = { ...given, ...(network.name === 'bridge' ? {} : { NetworkID: network.id }) }
+  // The network is the one in the path, whatever the client has copied here from elsewhere.
+  const { NetworkID: _, ...wish } = given
+  const settings = { ...wish, ...(network.name === 'bridge' ? {} : { NetworkID: network.id }) }
   await engine.locks.run(id, async () => {
     await engine.gate.passed()
     const container = engine.containers.find(id)
@@ -62,7 +65,7 @@ export async function disconnect(engine: Engine, request: NetworkRequest & { for
     if (network.driver === 'host')
       throw invalid('container cannot be disconnected from host network or connected to host network')
     if (!container.endpoints[network.name]) {
-      if (engine.unanswered.take('disconnect', id)) return
+      if (engine.unanswered.take('disconnect', disconnection(id, network.id))) return
       throw conflict(`container ${id} is not connected to network ${network.name}`)
     }
     await engine.jobs.run(
@@ -128,6 +131,6 @@ export async function recoverConnection(engine: Engine, record: JobRecord): Prom
   }
   engine.jobs.close(record, finish ? 'done' : 'failed', 'the engine was restarted while it ran; undone', () => {
     if (container && finish) recordDisconnect(engine, id, name, sandbox)
-    if (finish) engine.unanswered.note('disconnect', id)
+    if (finish) engine.unanswered.note('disconnect', disconnection(id, network))
   })
 }

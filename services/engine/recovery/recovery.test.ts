@@ -256,6 +256,33 @@ describe('faults and recovery', () => {
     world.fail('network.endpoint.connect', internal('no address'))
     await assert.rejects(connect(world.engine, { network: 'net1', container: id, config: {} }), /no address/)
     assert.deepEqual(Object.keys(world.engine.containers.get(id)?.endpoints ?? {}), ['bridge'])
+    world.failAfter('network.endpoint.connect', unavailable('no answer'))
+    await assert.rejects(connect(world.engine, { network: 'net1', container: id, config: {} }), /no answer/)
+    assert.deepEqual(Object.keys(world.engine.containers.get(id)?.endpoints ?? {}), ['bridge'])
+    assert.deepEqual(world.sandboxes.get(id)?.connected, ['bridge'], 'what was made without an answer is taken back')
+  })
+
+  it('a connect is to the network in its path, whatever id the client has copied into the settings', async () => {
+    const id = await world.create()
+    await start(world.engine, id)
+    await disconnect(world.engine, { network: 'bridge', container: id, force: false })
+    const config = { NetworkID: 'id-of-net1' }
+    await connect(world.engine, { network: 'bridge', container: id, config })
+    assert.deepEqual(world.sandboxes.get(id)?.connected, ['bridge'])
+    await connect(world.engine, { network: 'net2', container: id, config })
+    assert.deepEqual(world.sandboxes.get(id)?.connected, ['bridge', 'id-of-net2'])
+  })
+
+  it('a disconnect that recovery finished is answered for its network alone', async () => {
+    const id = await world.create()
+    await start(world.engine, id)
+    await connect(world.engine, { network: 'net1', container: id, config: {} })
+    const leave = (network: string) => disconnect(world.engine, { network, container: id, force: false })
+    await dies(world.dieAt('network.endpoint.disconnect', 'after'), leave('net1'))
+    await world.boot()
+    await assert.rejects(leave('net2'), /is not connected to network net2/)
+    await leave('net1')
+    await assert.rejects(leave('net1'), /is not connected to network net1/, 'answered once')
   })
 
   it('running containers are adopted; ends and losses while away are recorded', async () => {

@@ -6,8 +6,11 @@ const KEY = 'unanswered'
 
 type Verb = 'start' | 'remove' | 'disconnect'
 
+/** What a disconnection is of: a container may have several networks. */
+export const disconnection = (container: string, network: string): string => `${container} ${network}`
+
 /**
- * Operations that recovery finished. Their callers got no answer, and ask again: then it is done already, though by now the container
+ * Operations that recovery finished, by what they were of (a container first). Their callers got no answer, and ask again: then it is done already, though by now the container
  * may have ended, or be gone. Kept in the database, since the engine may die again before they ask.
  */
 export class Unanswered {
@@ -38,8 +41,8 @@ export class Unanswered {
 
   /** A user does something else with a container: what comes next is meant anew. */
   forget(id: string): void {
-    const keys = ['start', 'remove', 'disconnect'].map((verb) => `${verb} ${id}`)
-    if (keys.filter((key) => this.#until.delete(key)).length > 0) this.#write()
+    const ofContainer = (key: string): boolean => key.split(' ')[1] === id
+    if ([...this.#until.keys()].filter(ofContainer).filter((key) => this.#until.delete(key)).length > 0) this.#write()
   }
 
   #write(): void {

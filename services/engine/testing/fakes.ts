@@ -125,7 +125,7 @@ export abstract class FakeServices {
       },
       'endpoint.disconnect': async ({ id, network }) => {
         const sandbox = this.sandboxes.get(id)
-        if (sandbox) sandbox.connected = sandbox.connected.filter((n) => n !== network)
+        if (sandbox) sandbox.connected = sandbox.connected.filter((n) => n !== network && `id-of-${n}` !== network)
         return this.#sandbox(id)
       },
     }

@@ -85,6 +85,11 @@ export class World extends FakeServices {
     this.#faults.push({ verb, times, act: () => Promise.reject(error) })
   }
 
+  /** The next call of a verb fails after the service has done it. */
+  failAfter(verb: string, error: Error): void {
+    this.#faults.push({ verb, times: 1, act: (proceed) => proceed().then(() => Promise.reject(error)) })
+  }
+
   /** The next call of a verb waits until the returned function is called. */
   hold(verb: string): () => void {
     const { promise, resolve } = Promise.withResolvers<void>()
