@@ -1,5 +1,6 @@
 import koffi, { type LibraryHandle } from 'koffi'
 import { internal, unavailable } from '../errors/index.ts'
+import { onLowFile, reclaimLowFile } from './low-files.ts'
 
 /**
  * libnftables(3): a script in nft's own language runs as one transaction, in this process. libnftables talks netlink on a socket
@@ -75,8 +76,12 @@ export class Nft {
   constructor() {
     library ??= declare(open())
     this.#library = library
-    const context = this.#library.make(0)
-    if (!context) throw internal('nft_ctx_new failed: no netlink socket, or out of memory')
+    const { make } = this.#library
+    const context = onLowFile(() => make(0))
+    if (!context) {
+      reclaimLowFile()
+      throw internal('nft_ctx_new failed: no netlink socket, or out of memory')
+    }
     this.#library.bufferOutput(context)
     this.#library.bufferError(context)
     this.#context = context
@@ -101,7 +106,9 @@ export class Nft {
   }
 
   close(): void {
-    if (this.#context) this.#library.free(this.#context)
+    if (!this.#context) return
+    this.#library.free(this.#context)
+    reclaimLowFile()
     this.#context = undefined
   }
 }
