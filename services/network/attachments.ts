@@ -1,6 +1,7 @@
 import type { EndpointRequest } from '../../shared/contracts/index.ts'
 import type { Placed } from './gateway.ts'
 import { networkEvent } from './network-events.ts'
+import type { IfTaken } from './publishing.ts'
 import type { EndpointRecord, SandboxRecord } from './records.ts'
 import { applyDefaultRoutes } from './routing.ts'
 import { netnsOf, type SandboxParts } from './sandbox-parts.ts'
@@ -18,13 +19,9 @@ export class Attachments {
     this.#p.context.records.networkNamed(ref === 'default' ? 'bridge' : ref)?.id ?? ref
 
   /** Adds an endpoint; when that fails nothing is left of it. `settle` follows. */
-  async attach(sandbox: SandboxRecord, request: EndpointRequest): Promise<void> {
+  async attach(sandbox: SandboxRecord, request: EndpointRequest): Promise<Placed> {
     const { records, store } = this.#p.context
-    const planned = store.transaction(() => {
-      const planned = this.#p.endpoints.plan(sandbox, request)
-      this.#p.publishing.reserve(sandbox, this.#p.endpoints.of(sandbox.id))
-      return planned
-    })
+    const planned = store.transaction(() => this.#p.endpoints.plan(sandbox, request))
     const netns = netnsOf(this.#p, sandbox) ?? ''
     try {
       const placed = await this.#p.endpoints.attach(planned, netns)
@@ -33,6 +30,7 @@ export class Attachments {
         this.#remember(sandbox.id, placed.network.id, request)
         store.emit(networkEvent('connect', placed.network, sandbox.id))
       })
+      return placed
     } catch (error) {
       await this.#p.endpoints.detach(planned, netns).catch((failure: unknown) => {
         this.#p.context.log.warn({ endpoint: planned.endpoint.id, failure }, 'a half-made endpoint stays until restart')
@@ -73,19 +71,20 @@ export class Attachments {
     records.putSandbox({ ...sandbox, request: { ...sandbox.request, endpoints } })
   }
 
-  /** Routes, ports, names: all that depends on which endpoints there are. `before`: those there were. */
-  async settle(id: string, before: readonly Placed[]): Promise<void> {
-    const sandbox = this.#p.context.records.sandbox(id)
-    if (!sandbox) return
+  /**
+   * Routes, ports, names: all that depends on which endpoints there are. `before`: those there were. `ports` that are in use
+   * elsewhere are refused, or left out where nothing can be refused any more.
+   */
+  async settle(sandbox: SandboxRecord, before: readonly Placed[], ports: IfTaken = 'refuse'): Promise<void> {
     const netns = netnsOf(this.#p, sandbox)
-    const placed = this.#p.endpoints.of(id)
+    const placed = this.#p.endpoints.of(sandbox.id)
     if (netns !== null) applyDefaultRoutes(netns, before, placed)
     if (sandbox.mode === 'private') {
-      this.#p.publishing.reserve(sandbox, placed)
-      this.#p.publishing.apply(id, placed)
+      this.#p.publishing.adapt(sandbox, placed, ports)
+      this.#p.publishing.apply(sandbox.id, placed)
     }
     this.#p.nameFiles.refresh(sandbox, placed)
-    this.#p.nameFiles.tellLinkers(id)
+    this.#p.nameFiles.tellLinkers(sandbox.id)
     await this.#p.resolver.attach(sandbox, placed, netns)
   }
 }

@@ -3,7 +3,8 @@ import type { EndpointRequest, SandboxInfo } from '../../shared/contracts/index.
 import { forbidden, invalid } from '../../shared/errors/index.ts'
 import type { Attachments } from './attachments.ts'
 import type { Locks } from '../../shared/async/locks.ts'
-import type { SandboxRecord } from './records.ts'
+import type { Placed } from './gateway.ts'
+import type { EndpointRecord, SandboxRecord } from './records.ts'
 import { describeSandbox, readySandbox, type SandboxParts } from './sandbox-parts.ts'
 
 /** The first attempt may have died half-way: everything is made what it should be. */
@@ -29,15 +30,47 @@ export class Connections {
       refuseUnconnectable(sandbox)
       const networkId = this.#attachments.networkId(request.network)
       const before = this.#p.endpoints.of(id)
-      const there = before.find((p) => p.network.id === networkId)?.endpoint
-      // Links alone may change while it is connected.
-      const relinked =
-        there?.phase === 'ready' && isDeepStrictEqual({ ...there.request, links: request.links }, request)
-      if (relinked) this.#attachments.change(sandbox, there, request)
-      else await this.#attachments.attach(sandbox, request)
-      await this.#attachments.settle(id, relinked ? UNKNOWN : before)
+      const there = before.find((p) => p.network.id === networkId)
+      // Links alone may change while it is connected; the same request again is one whose answer was lost.
+      if (there && isRelinked(there.endpoint, request)) await this.#relink(sandbox, there.endpoint, request)
+      else await this.#attach(sandbox, there, request, before)
       return describeSandbox(this.#p, readySandbox(this.#p, id))
     })
+  }
+
+  async #relink(sandbox: SandboxRecord, endpoint: EndpointRecord, request: EndpointRequest): Promise<void> {
+    this.#attachments.change(sandbox, endpoint, request)
+    try {
+      await this.#attachments.settle(readySandbox(this.#p, sandbox.id), UNKNOWN)
+    } catch (error) {
+      this.#attachments.change(sandbox, endpoint, endpoint.request)
+      throw error
+    }
+  }
+
+  async #attach(
+    sandbox: SandboxRecord,
+    there: Placed | undefined,
+    request: EndpointRequest,
+    before: readonly Placed[],
+  ): Promise<void> {
+    // One that an earlier failure could not take away.
+    if (there && there.endpoint.phase !== 'ready') await this.#attachments.detach(sandbox, there)
+    const placed = await this.#attachments.attach(sandbox, request)
+    try {
+      await this.#attachments.settle(readySandbox(this.#p, sandbox.id), before)
+    } catch (error) {
+      await this.#takeBack(sandbox, placed).catch((failure: unknown) => {
+        this.#p.context.log.warn({ endpoint: placed.endpoint.id, failure }, 'a failed connect could not be taken back')
+      })
+      throw error
+    }
+  }
+
+  /** The endpoint is there, but not what depends on it: its caller gets an error, so it must not stay. */
+  async #takeBack(sandbox: SandboxRecord, placed: Placed): Promise<void> {
+    await this.#attachments.detach(sandbox, placed)
+    await this.#attachments.settle(readySandbox(this.#p, sandbox.id), UNKNOWN, 'leave out')
   }
 
   /** Takes an endpoint away; one that is not there is no error. */
@@ -51,11 +84,14 @@ export class Connections {
         throw invalid('container cannot be disconnected from host network or connected to host network')
       }
       if (placed) await this.#attachments.detach(sandbox, placed)
-      await this.#attachments.settle(id, placed ? before : UNKNOWN)
+      await this.#attachments.settle(readySandbox(this.#p, id), placed ? before : UNKNOWN, 'leave out')
       return describeSandbox(this.#p, readySandbox(this.#p, id))
     })
   }
 }
+
+const isRelinked = ({ phase, request: was }: EndpointRecord, request: EndpointRequest): boolean =>
+  phase === 'ready' && isDeepStrictEqual({ ...was, links: request.links }, request)
 
 /** Docker's rules and words. */
 function refuseUnconnectable({ mode }: SandboxRecord): void {

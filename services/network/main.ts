@@ -14,7 +14,7 @@ import { migrations } from './migrations.ts'
 import { NameFiles } from './name-files.ts'
 import { Names } from './names.ts'
 import { Networks } from './networks.ts'
-import { PortAllocator } from './ports/index.ts'
+import { HeldPorts, PortAllocator } from './ports/index.ts'
 import { ensurePredefined } from './predefined.ts'
 import { Publishing } from './publishing.ts'
 import { Records } from './records.ts'
@@ -41,7 +41,7 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
     records,
     drivers,
     ipam: new Ipam(store, { pools: config.network?.pools }),
-    ports: new PortAllocator(store),
+    ports: new PortAllocator(store, new HeldPorts(log)),
     firewall: new Firewall({ engine: config.engine, log }),
     background: new Background(log),
   }
@@ -91,6 +91,7 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
       await context.background.idle()
       dns.close()
       context.firewall.close()
+      context.ports.close()
       stats.close()
       await drivers.close()
     },

@@ -4,6 +4,7 @@ import { GantryError } from '../../shared/errors/index.ts'
 import { type NetworkContext, networkSpec } from './context.ts'
 import type { PublishedPort } from './firewall/index.ts'
 import { chooseDefaultRoute, type Placed } from './gateway.ts'
+import { type Families, isRelayed, type OnRefusal } from './ports/index.ts'
 import type { NetworkRecord, SandboxRecord } from './records.ts'
 
 /** The endpoints that published ports lead to, of each family. */
@@ -11,6 +12,11 @@ interface Targets {
   readonly v4: Placed | undefined
   readonly v6: Placed | undefined
 }
+
+/** What is done about a port that somebody else has. */
+export type IfTaken = 'refuse' | 'leave out'
+
+const familiesOf = ({ v4, v6 }: Targets): Families => ({ ipv4: v4 !== undefined, ipv6: v6 !== undefined })
 
 /** Reserves ports of the host and leads them to the container. */
 export class Publishing {
@@ -30,25 +36,36 @@ export class Publishing {
   }
 
   /**
-   * Reserves what the sandbox asked for, in the caller's transaction, as soon as it has an endpoint that can publish (none: like
-   * Docker, nothing is published). Throws `conflict` naming who has the port.
+   * Reserves what the sandbox asked for, in the caller's transaction, where it has an endpoint that can publish (none: like
+   * Docker, nothing is published). Throws `conflict` naming who has a port.
    */
   reserve(sandbox: SandboxRecord, endpoints: readonly Placed[]): void {
+    this.#reserve(sandbox, endpoints, (error) => {
+      throw error
+    })
+  }
+
+  /**
+   * Makes the reservations what the endpoints allow now. What cannot be published through them any more, or not yet, is left out, and
+   * ports that are taken are refused or left out too.
+   */
+  adapt(sandbox: SandboxRecord, endpoints: readonly Placed[], ifTaken: IfTaken): void {
+    this.#reserve(sandbox, endpoints, (error) => {
+      if (ifTaken === 'refuse' && error.kind === 'conflict') throw error
+      this.#c.log.warn({ container: sandbox.name, error }, 'a port is not published')
+    })
+  }
+
+  #reserve(sandbox: SandboxRecord, endpoints: readonly Placed[], refused: OnRefusal): void {
     const { ports, id, name } = sandbox.request
-    if (ports.length === 0) return
-    const { v4, v6 } = this.#targets(endpoints)
-    const first = v4 ?? v6
-    if (!first) return
-    try {
-      this.#c.ports.reserve(id, name, this.#onDefaultAddress(ports, v4), {
-        ipv4: v4 !== undefined,
-        ipv6: v6 !== undefined,
-      })
-    } catch (error) {
-      if (!(error instanceof GantryError)) throw error
-      const what = `driver failed programming external connectivity on endpoint ${name} (${first.endpoint.id})`
-      throw new GantryError(error.kind, `${what}: ${error.message}`, { cause: error })
-    }
+    if (ports.length === 0 && this.#c.ports.of(id).length === 0) return
+    const targets = this.#targets(endpoints)
+    const first = targets.v4 ?? targets.v6
+    const wanted = first ? this.#onDefaultAddress(ports, targets.v4) : []
+    this.#c.ports.reserve(id, name, wanted, familiesOf(targets), (error) => {
+      const what = `driver failed programming external connectivity on endpoint ${name} (${first?.endpoint.id ?? ''})`
+      refused(new GantryError(error.kind, `${what}: ${error.message}`, { cause: error }))
+    })
   }
 
   /** A network may name the host address of ports that name none. */
@@ -62,20 +79,35 @@ export class Publishing {
   /** Leads the reserved ports to where the endpoints are now. */
   apply(sandboxId: string, endpoints: readonly Placed[]): void {
     this.#c.firewall.setPorts(sandboxId, this.published(sandboxId, endpoints))
+    this.relay(sandboxId, endpoints)
   }
 
+  /** What the firewall leads to the endpoints. */
   published(sandboxId: string, endpoints: readonly Placed[]): PublishedPort[] {
     const bindings = this.#c.ports.of(sandboxId)
     if (bindings.length === 0) return []
-    const { v4, v6 } = this.#targets(endpoints)
+    const targets = this.#targets(endpoints)
     return bindings.flatMap((binding) => {
-      const address = isIPv6(binding.hostIp) ? v6?.endpoint.ipv6 : v4?.endpoint.ipv4
+      if (isRelayed(binding, familiesOf(targets))) return []
+      const address = isIPv6(binding.hostIp) ? targets.v6?.endpoint.ipv6 : targets.v4?.endpoint.ipv4
       return address ? [toPublished(binding, address)] : []
     })
   }
 
-  /** Takes them out of the firewall; the reservation is given back by `release`. */
+  /** What the firewall cannot lead there: this process passes it on. */
+  relay(sandboxId: string, endpoints: readonly Placed[]): void {
+    const targets = this.#targets(endpoints)
+    const address = targets.v4?.endpoint.ipv4 ?? targets.v6?.endpoint.ipv6
+    this.#c.ports.relay(sandboxId, (binding) =>
+      address !== undefined && isRelayed(binding, familiesOf(targets))
+        ? { address, port: binding.containerPort }
+        : undefined,
+    )
+  }
+
+  /** Nothing is led there any more; the reservation is given back by `release`. */
   withdraw(sandboxId: string): void {
+    this.#c.ports.relay(sandboxId, () => undefined)
     this.#c.firewall.removePorts(sandboxId)
   }
 

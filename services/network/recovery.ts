@@ -34,6 +34,7 @@ export class Recovery {
     this.#finishNetworks()
     this.#releaseStrays()
     await this.#serveNames()
+    await this.#recoverPorts()
     const renewed = await this.#recoverDrivers()
     try {
       this.#syncFirewall()
@@ -109,6 +110,18 @@ export class Recovery {
     })
   }
 
+  /** A change of endpoints may have been interrupted before that of the ports. */
+  async #recoverPorts(): Promise<void> {
+    const { records, ports, log } = this.#p.context
+    for (const clash of ports.reopen())
+      log.warn({ port: clash }, 'recovery: a published port is not kept from processes')
+    for (const sandbox of records.sandboxes().filter((s) => s.mode === 'private')) {
+      await this.#attempt(`ports of ${sandbox.name}`, () =>
+        this.#p.publishing.adapt(sandbox, this.#p.endpoints.of(sandbox.id), 'leave out'),
+      )
+    }
+  }
+
   /** Returns the sandboxes of endpoints that had to be made again. */
   async #recoverDrivers(): Promise<Set<string>> {
     const sandboxes = new Set<string>()
@@ -177,6 +190,7 @@ export class Recovery {
   async #adopt(renewed: ReadonlySet<string>): Promise<void> {
     for (const { sandbox, placed, netns } of this.#living()) {
       await this.#attempt(`sandbox ${sandbox.id}`, () => {
+        this.#p.publishing.relay(sandbox.id, placed)
         if (netns !== null && renewed.has(sandbox.id)) applyDefaultRoutes(netns, [], placed)
         this.#p.nameFiles.adopt(sandbox, placed)
       })

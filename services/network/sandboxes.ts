@@ -39,8 +39,20 @@ export class Sandboxes {
 
   #isAsAsked(there: SandboxRecord, request: SandboxRequest): boolean {
     const netns = netnsOf(this.#p, there)
-    return there.phase === 'ready' && sameRequest(there.request, request) && (netns === null || isNetns(netns))
+    if (there.phase !== 'ready' || !sameRequest(there.request, request)) return false
+    return (netns === null || isNetns(netns)) && this.#hasEndpoints(there, request)
   }
+
+  /** What the record says is what was asked for; only the endpoints are what there is. */
+  #hasEndpoints(there: SandboxRecord, request: SandboxRequest): boolean {
+    const endpoints = this.#p.endpoints.of(there.id)
+    const wanted = this.#wanted(request)
+    return endpoints.length === wanted.size && endpoints.every((placed) => isWanted(wanted, placed))
+  }
+
+  /** Wishes by network. */
+  #wanted = (request: SandboxRequest): Map<string, EndpointRequest> =>
+    new Map(endpointRequests(request).map((e) => [this.#attachments.networkId(e.network), e]))
 
   /** Others use it, or only they do. */
   #isShared(sandbox: SandboxRecord): boolean {
@@ -124,27 +136,38 @@ export class Sandboxes {
     if (after.length > 0) withNetns(netns, () => applySysctls(after))
   }
 
-  /** The owner of a shared sandbox is back: it gets its namespace again, changed where it now asks for something else. */
+  /**
+   * The owner of a shared sandbox is back: it gets its namespace again, changed where it now asks for something else. The sandbox is
+   * not the owner's again before all of it is there: an attempt that fails, or dies, leaves it to be done again.
+   */
   async #revive(there: SandboxRecord, request: SandboxRequest): Promise<SandboxInfo> {
     const { records, store } = this.#p.context
     if (there.mode !== request.mode.kind) {
       throw conflict(`the network of container ${request.name} is used by other containers: its mode cannot change`)
     }
-    const sandbox: SandboxRecord = { ...there, name: request.name, request, phase: 'ready' }
-    const wanted = new Map(endpointRequests(request).map((e) => [this.#attachments.networkId(e.network), e]))
-    store.transaction(() => {
-      records.putSandbox(sandbox)
-      if (!isDeepStrictEqual(there.request.ports, request.ports)) this.#p.publishing.release(sandbox.id)
-    })
+    const sandbox: SandboxRecord = { ...there, name: request.name, request, phase: 'released' }
+    const ready: SandboxRecord = { ...sandbox, phase: 'ready' }
+    store.transaction(() => records.putSandbox(sandbox))
+    try {
+      await this.#exchangeEndpoints(ready, this.#wanted(request))
+    } catch (error) {
+      this.#p.resolver.forgetNames(sandbox.id)
+      throw error
+    }
+    // The whole record: attaching writes it too, wish by wish.
+    store.transaction(() => records.putSandbox(ready))
+    return describeSandbox(this.#p, ready)
+  }
+
+  async #exchangeEndpoints(sandbox: SandboxRecord, wanted: ReadonlyMap<string, EndpointRequest>): Promise<void> {
     const before = this.#p.endpoints.of(sandbox.id)
+    const missing = new Map(wanted)
     for (const placed of before) {
-      const wish = wanted.get(placed.network.id)
-      if (wish && isDeepStrictEqual(wish, placed.endpoint.request)) wanted.delete(placed.network.id)
+      if (isWanted(wanted, placed)) missing.delete(placed.network.id)
       else await this.#attachments.detach(sandbox, placed)
     }
-    for (const wish of wanted.values()) await this.#attachments.attach(sandbox, wish)
-    await this.#attachments.settle(sandbox.id, before)
-    return describeSandbox(this.#p, sandbox)
+    for (const wish of missing.values()) await this.#attachments.attach(sandbox, wish)
+    await this.#attachments.settle(sandbox, before)
   }
 
   async delete(id: string): Promise<void> {
@@ -258,6 +281,9 @@ function endpointRequests(request: SandboxRequest): readonly EndpointRequest[] {
   if (kind === 'container') return []
   return [{ network: kind, aliases: [], links: [] }]
 }
+
+const isWanted = (wanted: ReadonlyMap<string, EndpointRequest>, { endpoint, network }: Placed): boolean =>
+  endpoint.phase === 'ready' && isDeepStrictEqual(wanted.get(network.id), endpoint.request)
 
 /** Labels and names change without the sandbox. */
 const sameRequest = (a: SandboxRequest, b: SandboxRequest): boolean =>

@@ -1,30 +1,24 @@
-import { readFileSync } from 'node:fs'
-import { isCode } from '../../../shared/kernel/libc.ts'
-import { bindSocket, closeSocket } from '../../../shared/kernel/sockets.ts'
-import type { PortRequest } from '../../../shared/contracts/index.ts'
+import type { PortBinding, PortRequest } from '../../../shared/contracts/index.ts'
+import type { RelayTarget } from './relay.ts'
 
-/** `taken`: a process of this host listens there; `foreign`: the address is none of this host's. */
-export type HostPortState = 'free' | 'taken' | 'foreign'
-
-/**
- * Whether an address and port of this host can be bound: the kernel knows best, in some microseconds. A kernel without SCTP, or
- * without IPv6, has nobody who listens there.
- */
-export function probeHostPort(protocol: PortRequest['protocol'], address: string, port: number): HostPortState {
-  try {
-    closeSocket(bindSocket(protocol, address, port))
-    return 'free'
-  } catch (error) {
-    if (isCode(error, 'EADDRINUSE')) return 'taken'
-    if (isCode(error, 'EADDRNOTAVAIL')) return 'foreign'
-    if (isCode(error, 'EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ESOCKTNOSUPPORT')) return 'free'
-    throw error
-  }
+/** A port of this host on one of its addresses, or on all of a family (`0.0.0.0`, `::`). */
+export interface HostPort extends Pick<PortBinding, 'hostIp' | 'hostPort'> {
+  readonly protocol: PortRequest['protocol']
 }
 
-/** The kernel's range for ports that it chooses itself (net.ipv4.ip_local_port_range), first and last. */
-export function ephemeralRange(): { first: number; last: number } {
-  const text = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')
-  const [first = 32768, last = 60999] = text.trim().split(/\s+/).map(Number)
-  return { first, last }
+/** `taken`: a process of this host has it; `foreign`: the address is none of this host's. */
+export type HostPortState = 'free' | 'taken' | 'foreign'
+
+/** What the allocator asks of the host; replaced in tests. */
+export interface HostPorts {
+  /** Keeps a port from every process of the host; `free` when it is kept now. */
+  hold(port: HostPort): HostPortState
+  /** Gives a port back to the host; one that is not kept is no error. */
+  drop(port: HostPort): void
+  /** Lets connections to a kept TCP port pass on to a container; undefined: no more. */
+  relay(port: HostPort, target: RelayTarget | undefined): void
+  close(): void
+  holder(protocol: string, port: number): string | undefined
+  range(): { first: number; last: number }
+  hasIPv6(): boolean
 }

@@ -1,1 +1,3 @@
-export { PortAllocator, type Families } from './allocator.ts'
+export { isRelayed, type Families } from './addresses.ts'
+export { PortAllocator, type OnRefusal } from './allocator.ts'
+export { HeldPorts } from './held-ports.ts'

@@ -5,19 +5,50 @@ import { test } from 'node:test'
 import type { PortRequest } from '../../../shared/contracts/index.ts'
 import { isKind, type ErrorKind } from '../../../shared/errors/index.ts'
 import { Store } from '../../../shared/store/index.ts'
-import type { HostPorts } from './allocator.ts'
-import { PortAllocator } from './index.ts'
+import { createLogger } from '../../../shared/log/index.ts'
+import type { HostPort, HostPorts } from './host-ports.ts'
+import { HeldPorts, isRelayed, PortAllocator } from './index.ts'
+
+const nameOf = ({ protocol, hostIp, hostPort }: HostPort): string => `${protocol} ${hostIp}:${hostPort}`
 
 /** A host on which only `busy` (`tcp 0.0.0.0:80`) is in use. */
-const fakeHost = (busy: readonly string[] = []): HostPorts => ({
-  probe: (protocol, address, port) =>
-    address === '203.0.113.9' ? 'foreign' : busy.includes(`${protocol} ${address}:${port}`) ? 'taken' : 'free',
-  holder: () => 'nginx (pid 42)',
-  range: () => ({ first: 32768, last: 32770 }),
-})
+class FakeHost implements HostPorts {
+  readonly held = new Set<string>()
+  readonly #busy: readonly string[]
+  readonly #ipv6: boolean
+
+  constructor(busy: readonly string[] = [], ipv6 = false) {
+    this.#busy = busy
+    this.#ipv6 = ipv6
+  }
+
+  hold(port: HostPort) {
+    if (port.hostIp === '203.0.113.9') return 'foreign'
+    if (this.#busy.includes(nameOf(port))) return 'taken'
+    this.held.add(nameOf(port))
+    return 'free'
+  }
+
+  drop(port: HostPort): void {
+    this.held.delete(nameOf(port))
+  }
+
+  relay(): void {
+    throw new Error('not in this test')
+  }
+
+  close(): void {
+    this.held.clear()
+  }
+
+  holder = (): string => 'nginx (pid 42)'
+  range = () => ({ first: 32768, last: 32770 })
+  hasIPv6 = (): boolean => this.#ipv6
+}
 
 const newStore = (): Store => new Store(':memory:', PortAllocator.migrations, 'test')
-const setUp = (busy?: readonly string[]): PortAllocator => new PortAllocator(newStore(), fakeHost(busy))
+const setUp = (busy?: readonly string[]): PortAllocator => new PortAllocator(newStore(), new FakeHost(busy))
+const log = createLogger('test', 'silent')
 
 const tcp = (hostIp: string, hostPort: number, more: Partial<PortRequest> = {}): PortRequest => ({
   protocol: 'tcp',
@@ -101,8 +132,10 @@ test('addresses that cannot be', () => {
     assert.throws(() => ports.reserve('a', 'a', [request], families), refused('invalid', ...words))
   said(tcp('203.0.113.9', 80), V4, 'cannot assign requested address')
   said(tcp('nonsense', 80), V4, 'invalid host address nonsense')
-  said(tcp('fd00::1', 80), V4, 'no IPv6 address')
-  said(tcp('::1', 80), BOTH, '127.0.0.1 instead')
+  said(tcp('::ffff:10.0.0.1', 80), V4, 'invalid host address')
+  said(tcp('fd00::1', 80, { protocol: 'udp' }), V4, 'no IPv6 address', 'only TCP is relayed')
+  said(tcp('::1', 80, { protocol: 'sctp' }), BOTH, '127.0.0.1 instead')
+  said(tcp('10.0.0.1', 80), { ipv4: false, ipv6: true }, 'no IPv4 address')
   said(tcp('', 80), { ipv4: false, ipv6: false }, 'no address')
 })
 
@@ -126,8 +159,8 @@ test('random ports are from the kernel range, all different, the same for both f
 
 test('reservations outlive a restart', () => {
   const store = newStore()
-  new PortAllocator(store, fakeHost()).reserve('a', 'web', [tcp('', 8080)], V4)
-  const again = new PortAllocator(store, fakeHost())
+  new PortAllocator(store, new FakeHost()).reserve('a', 'web', [tcp('', 8080)], V4)
+  const again = new PortAllocator(store, new FakeHost())
   assert.throws(() => again.reserve('b', 'b', [tcp('', 8080)], V4), refused('conflict', 'container web'))
 })
 
@@ -136,7 +169,8 @@ test('a real listener is found, TCP and UDP, and by which process', async () => 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const datagrams = createSocket('udp4')
   await new Promise<void>((resolve) => datagrams.bind(0, '127.0.0.1', resolve))
-  const ports = new PortAllocator(newStore())
+  const held = new HeldPorts(log)
+  const ports = new PortAllocator(newStore(), held)
   const me = `(pid ${process.pid})`
   try {
     const { port } = server.address() as AddressInfo
@@ -147,7 +181,78 @@ test('a real listener is found, TCP and UDP, and by which process', async () => 
     )
     assert.equal(ports.reserve('b', 'b', [tcp('127.0.0.1', 0, { protocol: 'sctp' })], V4).length, 1)
   } finally {
+    held.close()
     server.close()
     datagrams.close()
   }
+})
+
+test('a host with IPv6 has TCP on it for containers without', () => {
+  const ports = new PortAllocator(newStore(), new FakeHost([], true))
+  assert.deepEqual(shown(ports.reserve('a', 'a', [tcp('', 8080)], V4)), ['0.0.0.0:8080', ':::8080'])
+  assert.deepEqual(shown(ports.reserve('b', 'b', [tcp('', 53, { protocol: 'udp' })], V4)), ['0.0.0.0:53'])
+  const explicit = [tcp('::1', 81), tcp('0:0:0:0:0:0:0:0', 82), tcp('0.0.0.0', 83)]
+  assert.deepEqual(shown(ports.reserve('c', 'c', explicit, V4)), ['::1:81', ':::82', '0.0.0.0:83'])
+  const relayed = (hostIp: string, families: typeof V4, protocol = 'tcp'): boolean =>
+    isRelayed({ hostIp, protocol }, families)
+  assert.deepEqual([relayed('::', V4), relayed('fd00::1', V4), relayed('::1', BOTH)], [true, true, true])
+  assert.deepEqual([relayed('::', BOTH), relayed('0.0.0.0', V4), relayed('::', V4, 'udp')], [false, false, false])
+})
+
+test('other families: what is right stays, the rest comes and goes', () => {
+  const host = new FakeHost()
+  const ports = new PortAllocator(newStore(), host)
+  const requests = [tcp('', 0), tcp('', 8080), tcp('', 9000, { hostPortEnd: 9001 })]
+  const before = ports.reserve('a', 'a', requests, V4)
+  const both = ports.reserve('a', 'a', requests, BOTH)
+  assert.deepEqual(
+    both,
+    before.flatMap((b) => [b, { ...b, hostIp: '::' }]),
+    'the same ports on IPv6',
+  )
+  assert.deepEqual(ports.reserve('a', 'a', requests, V4), before)
+  assert.deepEqual(ports.reserve('a', 'a', [], V4), [])
+  assert.deepEqual([...host.held], [])
+})
+
+test('a port moves to another address of the host, and keeps its number', () => {
+  const host = new FakeHost()
+  const ports = new PortAllocator(newStore(), host)
+  const [any] = ports.reserve('a', 'a', [tcp('', 0)], V4)
+  const [moved] = ports.reserve('a', 'a', [tcp('127.0.0.1', 0)], V4)
+  assert.deepEqual(moved, { ...any, hostIp: '127.0.0.1' })
+  assert.deepEqual([...host.held], [`tcp 127.0.0.1:${any?.hostPort}`])
+})
+
+test('a change that fails leaves everything as it was', () => {
+  const host = new FakeHost(['tcp :::8081'])
+  const ports = new PortAllocator(newStore(), host)
+  const requests = [tcp('', 8080), tcp('', 8081)]
+  const before = ports.reserve('a', 'a', requests, V4)
+  const held = [...host.held]
+  assert.throws(() => ports.reserve('a', 'a', requests, BOTH), refused('conflict', '[::]:8081', 'nginx (pid 42)'))
+  assert.deepEqual(ports.of('a'), before)
+  assert.deepEqual([...host.held], held)
+})
+
+test('what is refused can be left out', () => {
+  const host = new FakeHost(['tcp :::8081'])
+  const ports = new PortAllocator(newStore(), host)
+  const said: string[] = []
+  const got = ports.reserve('a', 'a', [tcp('nonsense', 1), tcp('', 8081), tcp('', 8082)], BOTH, (e) =>
+    said.push(e.kind),
+  )
+  assert.deepEqual(shown(got), ['0.0.0.0:8082', ':::8082'])
+  assert.deepEqual(said, ['invalid', 'conflict'])
+  assert.deepEqual([...host.held], ['tcp 0.0.0.0:8082', 'tcp :::8082'])
+})
+
+test('reserved ports are kept again after a restart, and a clash names the process', () => {
+  const store = newStore()
+  new PortAllocator(store, new FakeHost()).reserve('a', 'a', [tcp('', 8080), tcp('', 8081)], V4)
+  const host = new FakeHost(['tcp 0.0.0.0:8080'])
+  const [clash, ...more] = new PortAllocator(store, host).reopen()
+  assert.match(clash ?? '', /^0\.0\.0\.0:8080\/tcp .*nginx \(pid 42\)/)
+  assert.deepEqual(more, [])
+  assert.deepEqual([...host.held], ['tcp 0.0.0.0:8081'])
 })
