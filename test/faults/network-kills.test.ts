@@ -8,6 +8,7 @@ import { it } from 'node:test'
 import { syscallFn } from '../../shared/kernel/libc.ts'
 import { type NetworkService, startNetworkService } from '../support/network-service.ts'
 import { until } from '../support/until.ts'
+import { firewallDifferences } from './network-firewall.ts'
 
 /** GANTRY_TEST_KILLS: how many; GANTRY_TEST_SEED: the same again. */
 const KILLS = Number(process.env['GANTRY_TEST_KILLS'] ?? 200)
@@ -15,6 +16,7 @@ const SEED = Number(process.env['GANTRY_TEST_SEED'] ?? Date.now() % 1_000_000)
 
 const CLONE_NEWNET = 0x40000000
 const engine = 'gkill'
+const parent = 'gkillmac0'
 const ip = (...args: string[]): string[] =>
   execFileSync('ip', args, { encoding: 'utf8' })
     .split('\n')
@@ -22,12 +24,13 @@ const ip = (...args: string[]): string[] =>
 
 void it(`nothing is left after ${KILLS} random kills of the network service (seed ${SEED})`, async () => {
   syscallFn('int unshare(int flags)')(CLONE_NEWNET)
+  ip('link', 'add', parent, 'up', 'type', 'bridge')
   const dir = mkdtempSync(join(tmpdir(), 'gantry-network-kills-'))
   try {
     let killed = 0
     for (let n = 0; n < KILLS; n++) {
-      const step = 1 + ((SEED * 31 + n * 7919) % 260)
-      const order = JSON.stringify({ dir, engine, seed: SEED + n, step })
+      const step = 1 + ((SEED * 31 + n * 7919) % 500)
+      const order = JSON.stringify({ dir, engine, parent, seed: SEED + n, step })
       const child = spawn(
         process.execPath,
         ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'network-kill-child.ts'), order],
@@ -47,6 +50,7 @@ void it(`nothing is left after ${KILLS} random kills of the network service (see
     }
     assert.ok(killed > KILLS / 2, `only ${killed} of ${KILLS} were killed`)
     const net = await startNetworkService(dir, engine)
+    assert.deepEqual(firewallDifferences(net, engine), [])
     const networks = (await net.call('network.list', { filters: {} })).map((n) => String(n['Name']))
     await net.call('sandbox.reconcile', { keep: [] })
     await net.call('network.prune', { filters: {} })
@@ -59,7 +63,7 @@ void it(`nothing is left after ${KILLS} random kills of the network service (see
     await until('only the default bridge is left', 5000, () => {
       assert.deepEqual(
         ip('-o', 'link').map((line) => line.split(': ')[1]?.split('@')[0]),
-        ['lo', `${engine}0`],
+        ['lo', parent, `${engine}0`],
       )
       return true
     })
