@@ -73,17 +73,17 @@ describe('connectSeqpacket', () => {
     mkdirSync(dir)
     symlinkSync(dir, join(top, 'l'))
     const listener = socket(1, 5, 0)
+    const ignore = (): void => undefined
     const address = Buffer.from(`\0\0${join(top, 'l', 's')}\0`)
     address.writeUInt16LE(1, 0)
     try {
-      assert.throws(() => connectSeqpacket(join(dir, 's')), { code: 'ENOENT' })
+      assert.throws(() => connectSeqpacket(join(dir, 's'), ignore), { code: 'ENOENT' })
       bind(listener, address, address.length)
-      assert.throws(() => connectSeqpacket(join(dir, 's')), { code: 'ECONNREFUSED' })
+      assert.throws(() => connectSeqpacket(join(dir, 's'), ignore), { code: 'ECONNREFUSED' })
       listen(listener, 5)
-      const client = connectSeqpacket(join(dir, 's'))
-      const server = accept(listener, null, null)
       const packets: string[] = []
-      client.on('data', (data) => packets.push(data.toString()))
+      const client = connectSeqpacket(join(dir, 's'), (packet) => packets.push(Buffer.from(packet).toString()))
+      const server = accept(listener, null, null)
       for (const text of ['one', 'two', 'three']) send(server, Buffer.from(text), text.length, 0)
       while (packets.length < 3) await new Promise((resolve) => setImmediate(resolve))
       assert.deepEqual(packets, ['one', 'two', 'three'])

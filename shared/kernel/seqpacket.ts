@@ -20,17 +20,21 @@ const socketpair = libc.func('int socketpair(int domain, int type, int protocol,
   fds: number[],
 ) => number
 
+/** All sockets read into it, one after the other: memory of its own for each small packet costs more than the packet does. */
+const packetBuffer = Buffer.allocUnsafeSlow(64 * 1024)
+
 /**
- * Connects to a SOCK_SEQPACKET unix socket (unix(7)) and gives it as an ordinary, half-open `net.Socket`: each `data` event is
- * one packet and each `write` is one packet, if the writer waits for a write's callback before the next (Node joins what
- * waits). Paused, it stops reading: that is the back-pressure which the packet socket libraries of npm lack.
+ * Connects to a SOCK_SEQPACKET unix socket (unix(7)) and gives it as an ordinary, half-open `net.Socket`: each write is one packet
+ * as long as none waits (`writableLength` is 0; Node joins what waits). Each packet that comes is given to `onPacket`, which has to
+ * copy what it keeps; there are no `data` events. Paused, the socket stops reading: that is the back-pressure which the packet
+ * socket libraries of npm lack.
  *
  * Node knows stream sockets only. So the Socket is made on one end of a stream pair, whose number then becomes the packet
  * socket (dup3) before the event loop has seen it: libuv's read, write and shutdown are the same for both.
  *
  * The path may be longer than the 107 bytes that an address holds. Throws SystemError: ENOENT, ECONNREFUSED when nobody listens.
  */
-export function connectSeqpacket(path: string): Socket {
+export function connectSeqpacket(path: string, onPacket: (packet: Uint8Array) => void): Socket {
   const fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
   try {
     const dir = openSync(dirname(path), O_PATH | constants.O_DIRECTORY)
@@ -44,7 +48,14 @@ export function connectSeqpacket(path: string): Socket {
     const pair = [-1, -1]
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === -1) throw new SystemError('socketpair', errno())
     const [mine, other] = pair as [number, number]
-    const result = new Socket({ fd: mine, readable: true, writable: true, allowHalfOpen: true })
+    const onread = {
+      buffer: packetBuffer,
+      callback: (length: number) => {
+        onPacket(packetBuffer.subarray(0, length))
+        return true
+      },
+    }
+    const result = new Socket({ fd: mine, readable: true, writable: true, allowHalfOpen: true, onread })
     try {
       dup3(fd, mine, SOCK_CLOEXEC)
     } finally {

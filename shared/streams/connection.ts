@@ -1,28 +1,40 @@
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js'
-import { EMPTY, MAX_FRAME, type WireFrame } from './definition.ts'
+import type { WireFrame } from './codec.ts'
+import { Outbox } from './outbox.ts'
 import { fromStatus, toStatus } from './status.ts'
 import type { Frame, StreamConnection } from './types.ts'
 
-type Call = ClientDuplexStream<WireFrame, WireFrame> | ServerDuplexStream<WireFrame, WireFrame>
+type ClientCall = ClientDuplexStream<WireFrame, Frame>
+type ServerCall = ServerDuplexStream<Frame, WireFrame>
+
+/** Senders wait when that much waits to be written. */
+const HIGH_WATER = 512 * 1024
+
+const nothing = (): void => undefined
 
 /** A gRPC duplex call as a StreamConnection. `fail` differs on the two sides. */
 export class GrpcConnection implements StreamConnection {
   readonly frames: AsyncIterable<Frame>
-  readonly #call: Call
+  readonly #call: ClientCall | ServerCall
   readonly #side: 'client' | 'server'
   readonly #over = new AbortController()
-  #drained: Promise<void> | undefined
+  readonly #outbox = new Outbox()
+  #writing = false
+  /** All waiting senders wait for one promise. */
+  #room: PromiseWithResolvers<void> | undefined
+  /** Done, once, when all that was sent has left. */
+  #last: (() => void) | undefined
 
-  constructor(call: Call, side: 'client' | 'server') {
+  constructor(call: ClientCall | ServerCall, side: 'client' | 'server') {
     this.#call = call
     this.#side = side
     this.frames = read(call)
-    const over = (): void => this.#over.abort()
+    const over = (): void => this.#ended()
     call.once('close', over)
     call.once('error', over)
     call.on('error', () => undefined)
     if (side === 'server') call.once('cancelled', over)
-    else (call as ClientDuplexStream<WireFrame, WireFrame>).once('status', over)
+    else (call as ClientCall).once('status', over)
   }
 
   get closed(): AbortSignal {
@@ -30,46 +42,73 @@ export class GrpcConnection implements StreamConnection {
   }
 
   async send(channel: number, data: Uint8Array): Promise<void> {
-    for (let at = 0; at < data.length; at += MAX_FRAME) {
-      await this.#write({ channel, data: data.subarray(at, at + MAX_FRAME), eof: false })
-    }
+    if (this.#gone) return
+    this.#outbox.push(channel, data)
+    this.#flush()
+    if (this.#outbox.bytes < HIGH_WATER) return
+    this.#room ??= Promise.withResolvers()
+    await this.#room.promise
   }
 
   async sendEof(channel: number): Promise<void> {
-    await this.#write({ channel, data: EMPTY, eof: true })
+    if (this.#gone) return
+    this.#outbox.pushEof(channel)
+    this.#flush()
   }
 
   end(): void {
-    this.#call.end()
+    this.#afterAll(() => this.#call.end())
   }
 
   fail(error: unknown): void {
-    if (this.#side === 'server') this.#call.emit('error', toStatus(error))
-    else (this.#call as ClientDuplexStream<WireFrame, WireFrame>).cancel()
+    if (this.#side === 'server') this.#afterAll(() => this.#call.emit('error', toStatus(error)))
+    else (this.#call as ClientCall).cancel()
   }
 
-  async #write(frame: WireFrame): Promise<void> {
-    if (this.#over.signal.aborted || !this.#call.writable) return
-    if (this.#call.write(frame)) return
-    // All waiting senders share one pair of listeners.
-    this.#drained ??= new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#call.off('drain', done)
-        this.#over.signal.removeEventListener('abort', done)
-        this.#drained = undefined
-        resolve()
-      }
-      this.#call.once('drain', done)
-      this.#over.signal.addEventListener('abort', done)
+  get #gone(): boolean {
+    return this.#over.signal.aborted || !this.#call.writable || this.#last !== undefined
+  }
+
+  /** One frame is on its way at a time; what comes meanwhile is gathered behind it. */
+  #flush(): void {
+    if (this.#writing) return
+    const frame = this.#outbox.shift()
+    if (!frame) {
+      const last = this.#last
+      if (last) this.#last = nothing
+      last?.()
+      return
+    }
+    this.#writing = true
+    this.#call.write(frame, () => {
+      this.#writing = false
+      if (this.#outbox.bytes < HIGH_WATER) this.#release()
+      this.#flush()
     })
-    await this.#drained
+  }
+
+  #afterAll(last: () => void): void {
+    this.#last ??= last
+    this.#flush()
+  }
+
+  #release(): void {
+    this.#room?.resolve()
+    this.#room = undefined
+  }
+
+  #ended(): void {
+    this.#outbox.clear()
+    this.#writing = false
+    this.#over.abort()
+    this.#release()
   }
 }
 
-async function* read(call: Call): AsyncGenerator<Frame> {
+async function* read(call: ClientCall | ServerCall): AsyncGenerator<Frame> {
   try {
     // A reader that stops early must not tear down the other direction.
-    for await (const frame of call.iterator({ destroyOnReturn: false })) yield frame as WireFrame
+    for await (const frame of call.iterator({ destroyOnReturn: false })) yield frame as Frame
   } catch (error) {
     throw fromStatus(error)
   }

@@ -5,10 +5,11 @@ import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-j
 import type { StreamRef } from '../contracts/index.ts'
 import { notFound } from '../errors/index.ts'
 import type { Logger } from '../log/index.ts'
+import { decodeFrame, encodeFrame, type WireFrame } from './codec.ts'
 import { GrpcConnection } from './connection.ts'
-import { streamsService, TICKET_KEY, type WireFrame } from './definition.ts'
 import { toStatus } from './status.ts'
-import type { StreamConnection, StreamServer } from './types.ts'
+import type { Frame, StreamConnection, StreamServer } from './types.ts'
+import { OPEN_PATH, TICKET_KEY } from './wire.ts'
 
 const TICKET_LIFE_MS = 60_000
 
@@ -25,7 +26,7 @@ export async function createStreamServer(options: { path: string; log: Logger })
     return serve
   }
 
-  const open = (call: ServerDuplexStream<WireFrame, WireFrame>): void => {
+  const open = (call: ServerDuplexStream<Frame, WireFrame>): void => {
     const serve = take(String(call.metadata.get(TICKET_KEY)[0] ?? ''))
     if (!serve) {
       call.emit('error', toStatus(notFound('this stream ticket is unknown, used or older than a minute: ask again')))
@@ -42,7 +43,7 @@ export async function createStreamServer(options: { path: string; log: Logger })
   }
 
   const server = new Server()
-  server.addService(streamsService, { Open: open })
+  server.register(OPEN_PATH, open, encodeFrame, decodeFrame, 'bidi')
   mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
   rmSync(options.path, { force: true })
   await new Promise<void>((resolve, reject) => {

@@ -78,3 +78,53 @@ test('a client that goes away is seen by the server', async () => {
   }, /cancelled/)
   await promise
 })
+
+test('streams do not hold each other up, nor does one that nobody reads', { timeout: 8_000 }, async () => {
+  const LENGTH = 4_000_000
+  const stalled = openStream(
+    server.offer(async (c) => {
+      while (!c.closed.aborted) await c.send(1, Buffer.alloc(100_000))
+    }),
+  )
+  const echo = async (): Promise<void> => {
+    const client = openStream(
+      server.offer(async (c) => {
+        for await (const { data, eof } of c.frames) {
+          if (eof) break
+          await c.send(1, data)
+        }
+      }),
+    )
+    const sending = client.send(0, Buffer.alloc(LENGTH)).then(() => client.sendEof(0))
+    let length = 0
+    for await (const { data } of client.frames) length += data.length
+    await sending
+    assert.equal(length, LENGTH)
+  }
+  await Promise.all(Array.from({ length: 5 }, echo))
+  stalled.fail(new Error('enough'))
+})
+
+test('a sender waits for its reader, and what it sent before it failed arrives', async () => {
+  let sent = 0
+  const waits = Promise.withResolvers<void>()
+  const client = openStream(
+    server.offer(async (c) => {
+      const timer = setInterval(() => waits.resolve(), 200)
+      for (; sent < 50_000_000; sent += 500_000) {
+        timer.refresh()
+        await c.send(1, Buffer.alloc(500_000))
+      }
+      clearInterval(timer)
+      throw conflict('no more')
+    }),
+  )
+  const frames = client.frames[Symbol.asyncIterator]()
+  let length = (await frames.next()).value?.data.length ?? 0
+  await waits.promise
+  assert.ok(sent < 20_000_000, `${sent} bytes were sent to nobody`)
+  await assert.rejects(async () => {
+    for (let next = await frames.next(); !next.done; next = await frames.next()) length += next.value.data.length
+  }, /no more/)
+  assert.equal(length, 50_000_000)
+})
