@@ -20,7 +20,7 @@ import { sendRest } from './stdio/resume.ts'
 import { top } from './top.ts'
 
 /** The exec service: processes, their stdio, logs and exit codes. */
-export const service: ServiceModule<ExecContract> = { contract: execContract, migrations, start }
+export const service: ServiceModule<ExecContract> = { contract: execContract, migrations, offersStreams: true, start }
 
 async function start(context: ServiceContext): Promise<RunningService<ExecContract>> {
   const { config, log, streams } = context

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Json } from '../../shared/contracts/index.ts'
 import { forbidden, invalid, notImplemented } from '../../shared/errors/index.ts'
+import { lazy } from '../../shared/lazy.ts'
 import type { PoolWish } from './ipam/index.ts'
 import { ENABLE_IPV4, ENABLE_IPV6, flagOption } from './network-options.ts'
 
@@ -41,7 +42,7 @@ export const NetworkCreateRequest = Type.Object({
 })
 type NetworkCreateRequest = Static<typeof NetworkCreateRequest>
 
-const compiled = Compile(NetworkCreateRequest)
+const compiled = lazy(() => Compile(NetworkCreateRequest))
 
 /** A request to make a network, checked as far as that needs no other network. */
 export interface NetworkWish {
@@ -62,7 +63,7 @@ const PREDEFINED = ['bridge', 'host', 'none', 'default']
 
 /** Reads Docker's NetworkCreateRequest. Throws `invalid` naming the member, `forbidden` for predefined names. */
 export function readNetworkRequest(spec: Json): NetworkWish {
-  if (!compiled.Check(spec)) throw badMember(spec)
+  if (!compiled().Check(spec)) throw badMember(spec)
   const name = spec.Name.trim()
   checkName(name)
   refuseUnsupported(spec)
@@ -87,7 +88,7 @@ export function readNetworkRequest(spec: Json): NetworkWish {
 /** The deepest problem says most: that its parents are neither null nor valid follows from it. */
 function badMember(spec: Json): Error {
   const depth = (path: string): number => path.split('/').length
-  const [problem] = [...compiled.Errors(spec)].sort((a, b) => depth(b.instancePath) - depth(a.instancePath))
+  const [problem] = [...compiled().Errors(spec)].sort((a, b) => depth(b.instancePath) - depth(a.instancePath))
   const field = problem?.instancePath.slice(1).replaceAll('/', '.') || 'NetworkCreateRequest'
   return invalid(`invalid network request: ${field}: ${problem?.message ?? 'not valid'}`, { details: { field } })
 }

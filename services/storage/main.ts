@@ -69,4 +69,9 @@ async function start(context: ServiceContext): Promise<RunningService<StorageCon
   }
 }
 
-export const service: ServiceModule<StorageContract> = { contract: storageContract, migrations, start }
+export const service: ServiceModule<StorageContract> = {
+  contract: storageContract,
+  migrations,
+  offersStreams: true,
+  start,
+}

@@ -58,7 +58,7 @@ export async function startSupervisor(config: Config, options: StartOptions): Pr
         process.execPath,
         ...process.execArgv,
         SMALL_HEAP,
-        join(here, '..', '..', 'cli', `main${extname(here)}`),
+        join(here, '..', '..', 'cli', `service-process${extname(here)}`),
       ],
       cwd: '/',
     }

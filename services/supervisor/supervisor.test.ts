@@ -14,7 +14,7 @@ import { untilRecord } from './watch.ts'
 
 /** A service that says what the test wants: `broken` fails at its start, the others are ready at once. */
 const FAKE = `
-const [, name] = process.argv.slice(2)
+const [name] = process.argv.slice(2)
 if (name === process.env.FAKE_BROKEN) {
   process.send({ type: 'failed', reason: name + ' lacks a tool' }, () => process.exit(1))
 } else {

@@ -16,7 +16,7 @@ export interface SupervisorPlan {
   readonly natsUrl: string
   readonly paths: EnginePaths
   readonly services: readonly ServiceName[]
-  /** The command that runs services: `[program, ...arguments]`, to which `service <name>` is added. */
+  /** The command that runs services: `[program, ...arguments]`, to which the names of services are added. */
   readonly command: readonly string[]
   readonly cwd: string
 }
@@ -70,13 +70,15 @@ export class Supervisor {
     return new Child({
       name: group.join('+'),
       spawn: () =>
-        spawn(program, [...args, 'service', ...group], {
+        spawn(program, [...args, ...group], {
           cwd: this.#plan.cwd,
           // A session of its own: Ctrl-C on `up --foreground` reaches the supervisor alone, which then ends things in order.
           detached: true,
           stdio: ['ignore', this.#log, this.#log, 'ipc'],
           env: {
             ...process.env,
+            // One heap for all threads: malloc's heap for each thread keeps what it once needed.
+            MALLOC_ARENA_MAX: '1',
             GANTRY_NATS_URL: this.#plan.natsUrl,
             GANTRY_NATS_CREDS: this.#plan.paths.natsDir,
           },

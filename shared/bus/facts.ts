@@ -9,6 +9,7 @@ import {
 } from 'nats'
 import { Compile } from 'typebox/compile'
 import { facts, type FactName } from '../contracts/index.ts'
+import { lazy } from '../lazy.ts'
 import type { Logger } from '../log/index.ts'
 import { decode } from './codec.ts'
 import { factPrefix, FACTS_STREAM } from './subjects.ts'
@@ -16,7 +17,7 @@ import { factPrefix, FACTS_STREAM } from './subjects.ts'
 const RETRY_MS = 500
 const NOT_FOUND = 404
 
-const checks = new Map(Object.entries(facts).map(([name, schema]) => [name, Compile(schema)]))
+const checks = new Map(Object.entries(facts).map(([name, schema]) => [name, lazy(() => Compile(schema))]))
 
 /**
  * Hears facts as a durable consumer: one that was not handled (its handler rejected, or the process died) comes again. Handlers start in
@@ -51,7 +52,7 @@ export async function hearFacts(
     for await (const message of messages) {
       const name = message.subject.slice(prefix.length)
       const fact = decode(message.data)
-      if (!checks.get(name)?.Check(fact)) {
+      if (!checks.get(name)?.().Check(fact)) {
         log.error({ subject: message.subject }, 'a fact of unknown form is dropped')
         message.term()
         continue

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { headers, type Msg, type NatsConnection, type ServiceMsg } from 'nats'
-import type { TSchema } from 'typebox'
+import type { TLocalizedValidationError } from 'typebox/error'
 import { Compile } from 'typebox/compile'
 import type { Contract, Handlers, VerbSpec } from '../contracts/index.ts'
 import { invalid, internal, toWire, unavailable } from '../errors/index.ts'
+import { lazy } from '../lazy.ts'
 import { type Logger, withTrace } from '../log/index.ts'
 import { decode, encode } from './codec.ts'
 import { ERROR_HEADER, JOB_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
 
 type Handler = (request: unknown, call: object) => Promise<unknown>
 
-/** The first useful complaint of a schema about a value, with the path of the field that it is about. */
-function complaint(schema: TSchema, value: unknown): string {
-  const errors = [...Compile(schema).Errors(value)]
+/** The first useful complaint about a value, with the path of the field that it is about. */
+function complaint(errors: readonly TLocalizedValidationError[]): string {
   const worst = errors.find((e) => e.keyword !== 'anyOf' && e.keyword !== 'const') ?? errors[0]
   return `${worst?.instancePath.slice(1).replaceAll('/', '.') || 'request'} ${worst?.message ?? 'is not valid'}`
 }
@@ -71,14 +71,14 @@ function answerer(
   log: Logger,
   draining: () => boolean,
 ): (message: ServiceMsg) => Promise<void> {
-  const check = Compile(spec.request)
+  const check = lazy(() => Compile(spec.request))
   return async (message) => {
     const job = message.headers?.get(JOB_HEADER) || undefined
     const traceparent = message.headers?.get(TRACE_HEADER) || undefined
     try {
       if (draining()) throw unavailable('the service is shutting down', { details: { draining: true } })
       const request = decode(message.data)
-      if (!check.Check(request)) throw invalid(`${verb}: ${complaint(spec.request, request)}`)
+      if (!check().Check(request)) throw invalid(`${verb}: ${complaint(check().Errors(request))}`)
       const trace = { job, traceparent }
       const reply = await withTrace(trace, () => handler(request, { verb, ...trace }))
       respond(message, encode(reply ?? {}))

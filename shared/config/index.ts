@@ -4,6 +4,7 @@ import { join, posix } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { invalid } from '../errors/index.ts'
+import { lazy } from '../lazy.ts'
 
 /** /etc/gantry/gantry.json: all members optional. Unknown members are refused, so that a typing error is noticed. */
 export const ConfigFile = Type.Object(
@@ -60,7 +61,7 @@ export interface Config extends ConfigFile {
 export const DEFAULT_ROOT = '/var/lib/gantry'
 export const DEFAULT_RUN = '/run/gantry'
 
-const compiled = Compile(ConfigFile)
+const form = lazy(() => Compile(ConfigFile))
 
 /** Reads GANTRY_CONFIG (a missing file is an empty one), GANTRY_ROOT, GANTRY_RUN. */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
@@ -101,6 +102,7 @@ function readConfigFile(path: string): ConfigFile {
   } catch (error) {
     throw invalid(`${path} is not JSON: ${(error as Error).message}`)
   }
+  const compiled = form()
   if (compiled.Check(value)) return value
   const problem = [...compiled.Errors(value)].at(-1)
   throw invalid(`${path}: ${problem?.instancePath || '/'} ${problem?.message ?? 'is not valid'}`)

@@ -14,7 +14,7 @@ export interface ServiceContext {
   readonly bus: Bus
   /** The service's own database, migrated. A service without `migrations` must not touch it. */
   readonly store: Store
-  /** Offers byte streams; the address goes into replies. */
+  /** Offers byte streams, where the module says `offersStreams`; the address goes into replies. */
   readonly streams: StreamServer
   /** `<root>/<service>`, made. */
   readonly stateDir: string
@@ -43,6 +43,8 @@ export interface ServiceModule<C extends Contract = Contract> {
   readonly contract: C
   /** SQL, one string a schema version, applied in order and never edited once released. */
   readonly migrations: readonly string[]
+  /** Whether it offers byte streams; others are spared the server. */
+  readonly offersStreams?: boolean
   /** Recovers (compares the database with the kernel), then returns the handlers. */
   start(context: ServiceContext): Promise<RunningService<C>>
 }

@@ -4,9 +4,10 @@ import { connectBus, type Credentials } from '../bus/index.ts'
 import type { Config } from '../config/index.ts'
 import type { Contract, Handlers, Health } from '../contracts/index.ts'
 import type { DriverContext } from '../drivers/index.ts'
-import { createLogger } from '../log/index.ts'
+import { internal } from '../errors/index.ts'
+import { createLogger, type Logger } from '../log/index.ts'
 import { startRelay, Store } from '../store/index.ts'
-import { createStreamServer } from '../streams/index.ts'
+import type { StreamServer } from '../streams/types.ts'
 import type { ServiceContext, ServiceModule } from './module.ts'
 import { VERSION } from './version.ts'
 
@@ -39,7 +40,7 @@ export async function startService<C extends Contract>(
   for (const dir of [stateDir, runDir]) mkdirSync(dir, { recursive: true, mode: 0o711 })
 
   const bus = await connectBus({ url: options.natsUrl, credentials: options.credentials, node: config.node, log })
-  const streams = await createStreamServer({ path: join(config.run, 'streams', `${name}.sock`), log })
+  const streams = module.offersStreams === true ? await serveStreams(config, name, log) : noStreams(name)
   const store = new Store(
     module.migrations.length > 0 ? join(stateDir, `${name}.db`) : ':memory:',
     module.migrations,
@@ -84,3 +85,16 @@ export async function startService<C extends Contract>(
     },
   }
 }
+
+/** gRPC is loaded only where streams are offered: it is a fifth of a small service's memory. */
+async function serveStreams(config: Config, name: string, log: Logger): Promise<StreamServer> {
+  const { createStreamServer } = await import('../streams/server.ts')
+  return createStreamServer({ path: join(config.run, 'streams', `${name}.sock`), log })
+}
+
+const noStreams = (name: string): StreamServer => ({
+  offer: () => {
+    throw internal(`the ${name} service offers a stream, but its module does not say so (offersStreams)`)
+  },
+  close: async () => undefined,
+})

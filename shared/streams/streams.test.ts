@@ -120,7 +120,8 @@ test('a sender waits for its reader, and what it sent before it failed arrives',
     }),
   )
   const frames = client.frames[Symbol.asyncIterator]()
-  let length = (await frames.next()).value?.data.length ?? 0
+  const first = await frames.next()
+  let length = first.done ? 0 : first.value.data.length
   await waits.promise
   assert.ok(sent < 20_000_000, `${sent} bytes were sent to nobody`)
   await assert.rejects(async () => {

@@ -1,12 +1,13 @@
 import { Compile } from 'typebox/compile'
 import { invalid } from '../../../shared/errors/index.ts'
+import { lazy } from '../../../shared/lazy.ts'
 import { CreateBody, EndpointSettings, ExecConfig, UpdateBody } from './schema.ts'
 
 const checkers = {
-  create: Compile(CreateBody),
-  exec: Compile(ExecConfig),
-  update: Compile(UpdateBody),
-  endpoint: Compile(EndpointSettings),
+  create: lazy(() => Compile(CreateBody)),
+  exec: lazy(() => Compile(ExecConfig)),
+  update: lazy(() => Compile(UpdateBody)),
+  endpoint: lazy(() => Compile(EndpointSettings)),
 }
 interface Bodies {
   create: CreateBody
@@ -21,7 +22,7 @@ interface Bodies {
  */
 export function checkBody<K extends keyof Bodies>(kind: K, body: Record<string, unknown>): Bodies[K] {
   const value = withoutNulls(spellOut(body))
-  const checker = checkers[kind]
+  const checker = checkers[kind]()
   if (checker.Check(value)) return value
   const problem = [...checker.Errors(value)][0]
   const field = problem?.instancePath.slice(1).replaceAll('/', '.').replaceAll('~1', '/') ?? ''

@@ -1,13 +1,15 @@
 import { Compile } from 'typebox/compile'
 import { invalid } from '../../../shared/errors/index.ts'
+import { lazy } from '../../../shared/lazy.ts'
 import { Config, type HealthConfig } from './schema.ts'
 
-const checker = Compile(Config)
+const form = lazy(() => Compile(Config))
 
 /** An image's configuration in Docker's spelling, as storage gives it; what is not well-formed is left out. */
 export function imageConfig(raw: Record<string, unknown>): Config {
   const known = Object.keys(Config.properties)
   const given = Object.fromEntries(Object.entries(raw).filter(([k, v]) => known.includes(k) && v !== null))
+  const checker = form()
   if (checker.Check(given)) return given
   const problem = [...checker.Errors(given)][0]
   throw invalid(`the image's configuration is not valid: ${problem?.instancePath} ${problem?.message}`)

@@ -1,4 +1,5 @@
-import { CHANNEL, openStream } from '../../../shared/streams/index.ts'
+import type { StreamRef } from '../../../shared/contracts/index.ts'
+import { CHANNEL } from '../../../shared/streams/types.ts'
 import { toGantryError } from '../../../shared/errors/index.ts'
 import { healthCheck, type HealthCheck } from '../config/health.ts'
 import type { Container, HealthResult, HealthState } from '../containers/container.ts'
@@ -133,7 +134,9 @@ export class HealthMonitor {
   }
 }
 
-async function collect(ref: Parameters<typeof openStream>[0], output: Buffer[]): Promise<void> {
+async function collect(ref: StreamRef, output: Buffer[]): Promise<void> {
+  // Loaded by the first health check: most engines have none.
+  const { openStream } = await import('../../../shared/streams/index.ts')
   let size = 0
   for await (const frame of openStream(ref).frames) {
     if (frame.channel !== CHANNEL.stdout && frame.channel !== CHANNEL.stderr) continue

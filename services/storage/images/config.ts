@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { invalid } from '../../../shared/errors/index.ts'
+import { lazy } from '../../../shared/lazy.ts'
 
 const optionalString = Type.Optional(Type.String())
 
@@ -39,7 +40,7 @@ export type HistoryEntry = Static<typeof History>
 /** Longest configuration that is believed. */
 export const MAX_CONFIG = 8 * 1024 * 1024
 
-const compiled = Compile(ImageConfig)
+const form = lazy(() => Compile(ImageConfig))
 
 export const digestOf = (bytes: Uint8Array | string): string =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`
@@ -52,6 +53,7 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   } catch (error) {
     throw invalid(`the image configuration is not JSON: ${(error as Error).message}`)
   }
+  const compiled = form()
   if (compiled.Check(value)) return value
   const problem = [...compiled.Errors(value)].at(-1)
   throw invalid(`the image configuration is not valid: ${problem?.instancePath || '/'} ${problem?.message ?? ''}`)
