@@ -1,4 +1,4 @@
-import { RawNetlinkSocket } from 'netlink'
+import { type NetlinkGroup, openNetlinkGroup } from '../../../shared/kernel/netlink-group.ts'
 import { NetlinkSocket, parseAttributes, textOf } from '../../../shared/kernel/netlink.ts'
 
 /**
@@ -14,47 +14,52 @@ const NFPROTO_IPV4 = 2
 const NFPROTO_IPV6 = 10
 const NLMSG_HEADER = 16
 const NFGEN_HEADER = 4
-/** NFT_MSG_*: what ends a transaction, and what takes something away (table, chain, rule, set, element). */
-const NEWCHAIN = 3
-const DELCHAIN = 5
-const DELRULE = 8
+/** NFT_MSG_*: changes of chains and rules, what ends a transaction, and the question for the generation. */
+const [NEWCHAIN, DELCHAIN, NEWRULE, DELRULE] = [3, 5, 6, 8]
 const NEWGEN = 15
 const GETGEN = 16
-const DELETIONS: ReadonlySet<number> = new Set([2, DELCHAIN, DELRULE, 11, 14])
-/** The table's name in each of these messages (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, ...). */
+/** The table's name in every message about something in a table (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, ...). */
 const TABLE_NAME = 1
 /** The chain's name: NFTA_RULE_CHAIN in messages of rules, NFTA_CHAIN_NAME in those of chains. */
 const RULE_CHAIN = 2
 const CHAIN_NAME = 3
+const GEN_ID = 1
 const GEN_PROC_PID = 2
 /** iptables' table of that name, in families ip and ip6. */
 const FILTER_TABLE = 'filter'
 const RECEIVE_BUFFER = 4 * 1024 * 1024
 
-/** This thread's id as nf_tables tells it: that of the first pid namespace. */
-function ownPid(): number {
+export interface Generation {
+  /** Grows by one with each transaction of anybody in this network namespace. */
+  readonly id: number
+  /** This thread's id as nf_tables tells it: that of the first pid namespace. */
+  readonly ownPid: number
+}
+
+export function readGeneration(): Generation {
   const socket = new NetlinkSocket(NETLINK_NETFILTER)
   try {
     const body = Buffer.alloc(NFGEN_HEADER)
     const [reply] = socket.request([
       { type: (NFNL_SUBSYS_NFTABLES << 8) | GETGEN, flags: 0, body, about: 'nftables generation' },
     ])
-    return pidOf(reply?.[0] ?? Buffer.alloc(NFGEN_HEADER)) ?? process.pid
+    const message = reply?.[0] ?? Buffer.alloc(NFGEN_HEADER)
+    return { id: numberIn(message, GEN_ID) ?? 0, ownPid: numberIn(message, GEN_PROC_PID) ?? process.pid }
   } finally {
     socket.close()
   }
 }
 
-const pidOf = (message: Buffer): number | undefined =>
-  parseAttributes(message.subarray(NFGEN_HEADER)).get(GEN_PROC_PID)?.readUInt32BE(0)
+const numberIn = (message: Buffer, type: number): number | undefined =>
+  parseAttributes(message.subarray(NFGEN_HEADER)).get(type)?.readUInt32BE(0)
 
 const nameIn = (message: Buffer, type: number): string =>
   textOf(parseAttributes(message.subarray(NFGEN_HEADER)).get(type))
 
 export interface WatchEvents {
-  /** Another process took something away from the table. */
+  /** Another process changed the table: took something away, or added something. */
   damaged(): void
-  /** Another process changed one of the watched chains of iptables' filter table: its policy, or took rules out of it. */
+  /** Another process changed one of the watched chains of iptables' filter table: its policy or its rules. */
   filterChanged(): void
   /** The kernel told more than the socket could hold: the table may or may not be damaged. */
   missed(): void
@@ -66,37 +71,31 @@ export class FirewallWatch {
   readonly #filterChains: ReadonlySet<string>
   readonly #events: WatchEvents
   readonly #pid: number
-  #socket: RawNetlinkSocket | undefined
+  #group: NetlinkGroup | undefined
   #touched = false
   #filterTouched = false
-  #closed = false
 
   constructor(table: string, filterChains: readonly string[], events: WatchEvents) {
     this.#table = table
     this.#filterChains = new Set(filterChains)
     this.#events = events
-    this.#pid = ownPid()
+    this.#pid = readGeneration().ownPid
     this.#open()
   }
 
   #open(): void {
-    const socket = new RawNetlinkSocket(NETLINK_NETFILTER, { recvBufferSize: RECEIVE_BUFFER, sendBufferSize: 4096 })
-    socket.addMembership(NFNLGRP_NFTABLES)
-    // Only the service's own work keeps the process alive.
-    socket.unref()
-    socket.on('message', (message) => this.#read(message))
-    // An overrun (ENOBUFS) closes the socket.
-    socket.on('error', () => this.#reopen(socket))
-    socket.on('close', () => this.#reopen(socket))
-    this.#socket = socket
-  }
-
-  #reopen(socket: RawNetlinkSocket): void {
-    if (this.#closed || this.#socket !== socket) return
-    this.#socket = undefined
-    socket.close()
     this.#touched = false
     this.#filterTouched = false
+    this.#group = openNetlinkGroup(
+      NETLINK_NETFILTER,
+      NFNLGRP_NFTABLES,
+      RECEIVE_BUFFER,
+      (messages) => this.#read(messages),
+      () => this.#reopen(),
+    )
+  }
+
+  #reopen(): void {
     this.#open()
     this.#events.missed()
   }
@@ -114,24 +113,24 @@ export class FirewallWatch {
   #heed(type: number, message: Buffer): void {
     const family = message[0]
     if (type === NEWGEN) {
-      const byOther = pidOf(message) !== this.#pid
+      const byOther = numberIn(message, GEN_PROC_PID) !== this.#pid
       const [damaged, filterChanged] = [this.#touched && byOther, this.#filterTouched && byOther]
       this.#touched = false
       this.#filterTouched = false
       if (damaged) this.#events.damaged()
       if (filterChanged) this.#events.filterChanged()
     } else if (family === NFPROTO_INET) {
-      if (!this.#touched && DELETIONS.has(type)) this.#touched = nameIn(message, TABLE_NAME) === this.#table
+      if (!this.#touched) this.#touched = nameIn(message, TABLE_NAME) === this.#table
     } else if (family === NFPROTO_IPV4 || family === NFPROTO_IPV6) {
-      if (type !== NEWCHAIN && type !== DELCHAIN && type !== DELRULE) return
-      if (nameIn(message, TABLE_NAME) !== FILTER_TABLE) return
-      this.#filterTouched ||= this.#filterChains.has(nameIn(message, type === DELRULE ? RULE_CHAIN : CHAIN_NAME))
+      const ofRule = type === NEWRULE || type === DELRULE
+      if (!ofRule && type !== NEWCHAIN && type !== DELCHAIN) return
+      if (this.#filterTouched || nameIn(message, TABLE_NAME) !== FILTER_TABLE) return
+      this.#filterTouched = this.#filterChains.has(nameIn(message, ofRule ? RULE_CHAIN : CHAIN_NAME))
     }
   }
 
   close(): void {
-    this.#closed = true
-    this.#socket?.close()
-    this.#socket = undefined
+    this.#group?.close()
+    this.#group = undefined
   }
 }
