@@ -8,7 +8,7 @@ cd "$PROJECT"
 require_root
 
 # What only tests need: a docker command where there is none, Docker's Python client, tools to look at the kernel with.
-test_packages="nftables iproute2 python3-docker"
+test_packages="nftables iproute2 iptables python3-docker"
 command -v docker >/dev/null || test_packages+=" docker.io"
 # shellcheck disable=SC2086 # lists of words
 install_packages $ENGINE_PACKAGES $test_packages

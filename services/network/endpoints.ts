@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { contains, endpointAddresses, type NetworkContext, networkSpec } from './context.ts'
 import type { Placed } from './gateway.ts'
 import { DEFAULT_BRIDGE } from './network-options.ts'
-import type { Networks } from './networks.ts'
+import { firewallNetwork, type Networks } from './networks.ts'
 import { newId } from './predefined.ts'
 import type { EndpointRecord, NetworkRecord, SandboxRecord } from './records.ts'
 
@@ -42,6 +42,8 @@ export class Endpoints {
   plan(sandbox: SandboxRecord, request: EndpointRequest): Placed {
     const network = this.#networks.resolve(request.network)
     const { capabilities } = this.#c.drivers.get(network.driver).manifest
+    // Nobody comes onto a network whose isolation cannot be had.
+    if (firewallNetwork(this.#c, network)) this.#c.firewall.require()
     const others = this.#c.records.endpointsOf(sandbox.id)
     if (others.some((e) => e.network === network.id)) {
       throw forbidden(`endpoint with name ${sandbox.name} already exists in network ${network.name}`)

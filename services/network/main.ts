@@ -1,4 +1,5 @@
-import { type NetworkContract, networkContract } from '../../shared/contracts/index.ts'
+import { join } from 'node:path'
+import { type DriverInfo, type NetworkContract, networkContract } from '../../shared/contracts/index.ts'
 import { DriverSet, type DriverContext, type NetworkDriver } from '../../shared/drivers/index.ts'
 import type { RunningService, ServiceContext, ServiceModule } from '../../shared/service/module.ts'
 import { Attachments } from './attachments.ts'
@@ -42,7 +43,12 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
     drivers,
     ipam: new Ipam(store, { pools: config.network?.pools }),
     ports: new PortAllocator(store, new HeldPorts(log)),
-    firewall: new Firewall({ engine: config.engine, log }),
+    firewall: new Firewall({
+      engine: config.engine,
+      log,
+      forwardingFile: join(service.runDir, 'forwarding'),
+      forwardNoDrop: config.network?.ipForwardNoDrop,
+    }),
     background: new Background(log),
   }
   const names = new Names()
@@ -62,8 +68,8 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
   const connections = new Connections(parts, attachments, locks)
   const stats = new SandboxStats(records, files)
   const metrics = new Metrics(stats, service.bus, log)
-  const warnings = await new Recovery(parts, networks, sandboxes).run()
-  warnings.push(...(await ensurePredefined(context, networks)))
+  await new Recovery(parts, networks, sandboxes).run()
+  const warnings = await ensurePredefined(context, networks)
   metrics.wake()
 
   return {
@@ -82,8 +88,8 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
       'endpoint.connect': ({ id, endpoint }) => metrics.after(connections.connect(id, endpoint)),
       'endpoint.disconnect': ({ id, network }) => connections.disconnect(id, network),
     },
-    warnings: () => warnings,
-    drivers: () => drivers.list(),
+    warnings: () => [...firewallWarnings(context.firewall), ...warnings],
+    drivers: () => describeDrivers(drivers, context.firewall),
     async stop() {
       metrics.stop()
       await networks.idle()
@@ -97,5 +103,15 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
     },
   }
 }
+
+const firewallWarnings = ({ trouble }: Firewall): string[] =>
+  trouble === undefined ? [] : [`no bridge networks and no published ports: ${trouble}`]
+
+/** Drivers whose ports the firewall publishes are of no use without it. */
+const describeDrivers = (drivers: DriverSet<NetworkDriver>, { trouble }: Firewall): DriverInfo[] =>
+  drivers.list().map((driver) => {
+    if (trouble === undefined || driver.capabilities['portMapping'] !== true || !driver.usable) return driver
+    return { ...driver, usable: false, reason: `the firewall of this host cannot be set up: ${trouble}` }
+  })
 
 export const service: ServiceModule<NetworkContract> = { contract: networkContract, migrations, start }

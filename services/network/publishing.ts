@@ -76,10 +76,15 @@ export class Publishing {
     return hostIp === '' || hostIp === '0.0.0.0' ? ports : ports.map((p) => (p.hostIp === '' ? { ...p, hostIp } : p))
   }
 
-  /** Leads the reserved ports to where the endpoints are now. */
-  apply(sandboxId: string, endpoints: readonly Placed[]): void {
-    this.#c.firewall.setPorts(sandboxId, this.published(sandboxId, endpoints))
+  /**
+   * Leads the reserved ports to where the endpoints are now: at once, for who begins to send; the promise resolves when this is
+   * so for UDP clients too that were sending before.
+   */
+  async apply(sandboxId: string, endpoints: readonly Placed[]): Promise<void> {
+    const ports = this.published(sandboxId, endpoints)
+    this.#c.firewall.setPorts(sandboxId, ports)
     this.relay(sandboxId, endpoints)
+    if (ports.some((port) => port.protocol === 'udp')) await this.#c.firewall.settled()
   }
 
   /** What the firewall leads to the endpoints. */

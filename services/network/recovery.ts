@@ -1,6 +1,5 @@
 import { basename } from 'node:path'
 import type { RecoveredNetwork } from '../../shared/drivers/index.ts'
-import { isKind } from '../../shared/errors/index.ts'
 import { deleteNetns, isNetns } from '../../shared/kernel/netns.ts'
 import { networkSpec } from './context.ts'
 import { endpointSpec } from './endpoints.ts'
@@ -26,9 +25,7 @@ export class Recovery {
     this.#sandboxes = sandboxes
   }
 
-  /** Returns what the operator must know. */
-  async run(): Promise<string[]> {
-    const warnings: string[] = []
+  async run(): Promise<void> {
     await this.#finishSandboxes()
     this.#finishEndpoints()
     this.#finishNetworks()
@@ -36,15 +33,10 @@ export class Recovery {
     await this.#serveNames()
     await this.#recoverPorts()
     const renewed = await this.#recoverDrivers()
-    try {
-      this.#syncFirewall()
-    } catch (error) {
-      if (!isKind(error, 'unavailable')) throw error
-      warnings.push(`no bridge networks and no published ports: ${error.message}`)
-    }
+    // Without it there are no bridge networks, which the firewall goes on trying; the others are of use.
+    await this.#attempt('firewall', () => this.#syncFirewall())
     await this.#adopt(renewed)
     this.#removeStrayFiles()
-    return warnings
   }
 
   async #attempt(what: string, work: () => Promise<void> | void): Promise<void> {

@@ -31,6 +31,8 @@ export const ConfigFile = Type.Object(
           pools: Type.Optional(Type.Array(Type.Object({ base: Type.String(), size: Type.Integer() }))),
           /** Forwarders of the embedded DNS; default: the host's resolv.conf. */
           dns: Type.Optional(Type.Array(Type.String())),
+          /** Where the engine switches packet forwarding on: let the host route between its uplinks too. Default false. */
+          ipForwardNoDrop: Type.Optional(Type.Boolean()),
         },
         { additionalProperties: false },
       ),

@@ -179,11 +179,27 @@ export class NetlinkSocket {
   /** All objects of a kind; asked again when they changed while they were told. */
   dump(request: NetlinkRequest): Buffer[] {
     for (let attempt = 0; ; attempt++) {
-      const [outcome] = this.exchange([{ ...request, flags: request.flags | NLM_F.DUMP }])
-      if (Array.isArray(outcome)) return outcome
-      if (outcome && (outcome.code !== 'EINTR' || attempt >= 20)) throw outcome
+      const told = dumped(this.exchange([asDump(request)]), attempt)
+      if (told) return told
     }
   }
+
+  /** The same, but the kernel searches on a thread of the pool, until it has found some pages of them. */
+  async dumpOnWorker(request: NetlinkRequest): Promise<Buffer[]> {
+    for (let attempt = 0; ; attempt++) {
+      const told = dumped(await this.exchangeOnWorker([asDump(request)]), attempt)
+      if (told) return told
+    }
+  }
+}
+
+const asDump = (request: NetlinkRequest): NetlinkRequest => ({ ...request, flags: request.flags | NLM_F.DUMP })
+
+/** What a dump told; undefined when it is to be asked again. */
+function dumped([outcome]: (Buffer[] | SystemError)[], attempt: number): Buffer[] | undefined {
+  if (Array.isArray(outcome)) return outcome
+  if (outcome && (outcome.code !== 'EINTR' || attempt >= 20)) throw outcome
+  return undefined
 }
 
 /** Again when a signal came before anything was done. */

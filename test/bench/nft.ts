@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Firewall, type PublishedPort } from '../../services/network/firewall/index.ts'
 import { syscallFn } from '../../shared/kernel/libc.ts'
 import { createLogger } from '../../shared/log/index.ts'
@@ -9,7 +12,12 @@ import { createLogger } from '../../shared/log/index.ts'
 
 const CLONE_NEWNET = 0x40000000
 syscallFn('int unshare(int flags)')(CLONE_NEWNET)
-const firewall = new Firewall({ engine: 'gbench', log: createLogger('bench', 'silent') })
+const dir = mkdtempSync(join(tmpdir(), 'gantry-bench-'))
+const firewall = new Firewall({
+  engine: 'gbench',
+  log: createLogger('bench', 'silent'),
+  forwardingFile: join(dir, 'forwarding'),
+})
 
 const ports = (first: number, count: number, hostIp = '0.0.0.0'): PublishedPort[] =>
   Array.from({ length: count }, (_, i) => ({
@@ -76,3 +84,4 @@ show(
   '',
 )
 firewall.close()
+rmSync(dir, { recursive: true })

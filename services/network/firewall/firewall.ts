@@ -1,16 +1,24 @@
-import { isIPv6 } from 'node:net'
-import { forgetUdpFlows } from '../../../shared/kernel/conntrack.ts'
+import { unavailable } from '../../../shared/errors/index.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
 import { Nft, NftError } from '../../../shared/kernel/nft.ts'
 import type { Logger } from '../../../shared/log/index.ts'
-import { acceptChain, FAMILIES, FORWARD, planAccept, readForward } from './iptables.ts'
-import { planNetwork, planPorts, planTable, tableName } from './ruleset.ts'
-import { enableForwarding, routeLoopback } from './sysctls.ts'
-import type { FirewallModel, FirewallNetwork, PublishedPort } from './types.ts'
-import { FirewallWatch } from './watch.ts'
+import { FlowSweeper } from './flows.ts'
+import { Forwarding } from './forwarding.ts'
+import { acceptChain, FORWARD, IptablesForward } from './iptables.ts'
+import { RepairTimer } from './repair.ts'
+import { planClosed, planNetwork, planPorts, planTable, portsGone, tableName } from './ruleset.ts'
+import { routeLoopback } from './sysctls.ts'
+import type { Family, FirewallModel, FirewallNetwork, PublishedPort } from './types.ts'
+import { FirewallWatch, readGeneration } from './watch.ts'
 
-/** How long to wait before a repair: whoever flushes one table often goes on with others. */
-const REPAIR_DELAY_MS = 50
+export interface FirewallOptions {
+  readonly engine: string
+  readonly log: Logger
+  /** File that remembers that this engine switched forwarding on. */
+  readonly forwardingFile: string
+  /** Where this engine switched forwarding on: let the host route between its uplinks too. */
+  readonly forwardNoDrop?: boolean | undefined
+}
 
 /** The model as it is kept: networks by id, ports by owner. */
 interface State {
@@ -27,48 +35,70 @@ const modelOf = ({ networks, ports }: State): FirewallModel => ({ networks: [...
 export class Firewall {
   readonly table: string
   readonly #log: Logger
+  readonly #forwarding: Forwarding
+  readonly #forwardNoDrop: boolean
+  readonly #iptables: IptablesForward
+  readonly #flows: FlowSweeper
+  readonly #repair = new RepairTimer(() => this.#mend())
   #state: State = { networks: new Map(), ports: new Map() }
   #nft: Nft | undefined
   #watch: FirewallWatch | undefined
-  #repair: NodeJS.Timeout | undefined
   /** Why the table is to be rebuilt at the next repair; undefined when it is not. */
   #reason: string | undefined
-  /** iptables drops what it does not know, so that it has to be told of our bridges. */
-  #besideDrop = false
+  #trouble: string | undefined
+  /** The generation that our last rewrite of the table made. */
+  #rewritten: number | undefined
 
-  constructor(options: { engine: string; log: Logger }) {
+  constructor(options: FirewallOptions) {
     this.table = tableName(options.engine)
     this.#log = options.log
+    this.#forwarding = new Forwarding(options.forwardingFile)
+    this.#forwardNoDrop = options.forwardNoDrop ?? false
+    this.#flows = new FlowSweeper(() => [...this.#state.ports.values()].flat(), options.log)
+    this.#iptables = new IptablesForward(this.table, {
+      run: (script) => this.#run(script),
+      list: (command) => this.#list(command),
+    })
+  }
+
+  /** Why the table cannot be had now; undefined when all is well. */
+  get trouble(): string | undefined {
+    return this.#trouble
+  }
+
+  /** Throws `unavailable` with the reason where the table cannot be had, after another try. */
+  require(): void {
+    if (this.#trouble !== undefined) this.#restore(this.#state)
   }
 
   /**
-   * Makes the table what the model says, whatever is there: at start, and to repair. Bridges must exist. Throws `unavailable`
-   * when libnftables is missing, NftError when the kernel refuses.
+   * Makes the table what the model says, whatever is there: at start. Bridges must exist. Throws `unavailable` when that cannot be; the
+   * model is kept, and tried again from time to time.
    */
   sync(model: FirewallModel): void {
-    this.#prepare(model.networks)
-    this.#rewrite(model)
     this.#state = {
       networks: new Map(model.networks.map((network) => [network.id, network])),
       ports: new Map(model.ports),
     }
-    this.#tellIptables()
+    this.#restore(this.#state)
   }
 
   /** Adds a network, or changes it to this. */
   addNetwork(network: FirewallNetwork): void {
-    this.#prepare([network])
+    this.require()
+    const closed = this.#prepare([network])
     const before = this.#state.networks.get(network.id)
-    this.#change(planNetwork(this.table, before, network), ({ networks }) => networks.set(network.id, network))
-    if (this.#besideDrop) this.#tellIptables()
+    const script = planClosed(this.table, closed) + planNetwork(this.table, before, network)
+    this.#change(script, ({ networks }) => void networks.set(network.id, network))
+    if (this.#iptables.asked) this.#tellIptables()
   }
 
   /** Takes a network away; an unknown one is no error. */
   removeNetwork(id: string): void {
     const before = this.#state.networks.get(id)
     if (!before) return
-    this.#change(planNetwork(this.table, before, undefined), ({ networks }) => networks.delete(id))
-    if (this.#besideDrop) this.#tellIptables()
+    this.#change(planNetwork(this.table, before, undefined), ({ networks }) => void networks.delete(id), true)
+    if (this.#iptables.asked) this.#tellIptables()
   }
 
   /**
@@ -76,11 +106,16 @@ export class Firewall {
    * the same host address and port.
    */
   setPorts(owner: string, ports: readonly PublishedPort[]): void {
+    if (ports.length > 0) this.require()
     const before = this.#state.ports.get(owner) ?? []
     const script = planPorts(this.table, before, ports)
     if (script === '') return
-    this.#change(script, (state) => (ports.length > 0 ? state.ports.set(owner, ports) : state.ports.delete(owner)))
-    this.#forgetFlows([...before, ...ports])
+    const apply = (state: State): void => {
+      if (ports.length > 0) state.ports.set(owner, ports)
+      else state.ports.delete(owner)
+    }
+    this.#change(script, apply, ports.length === 0)
+    this.#flows.sweep(portsGone(before, ports), ports)
   }
 
   /** Ends the publishing of all ports of an owner; an unknown one is no error. */
@@ -88,8 +123,13 @@ export class Firewall {
     this.setPorts(owner, [])
   }
 
+  /** Resolves when the flows of ports that changed are forgotten. */
+  settled(): Promise<void> {
+    return this.#flows.idle()
+  }
+
   close(): void {
-    clearTimeout(this.#repair)
+    this.#repair.stop()
     this.#watch?.close()
     this.#nft?.close()
     this.#watch = undefined
@@ -101,21 +141,56 @@ export class Firewall {
     return this.#nft.run(script)
   }
 
-  /** Writes the whole table. The watch starts afresh afterwards: what it would tell is our own doing, and may be a lot. */
-  #rewrite(model: FirewallModel): void {
-    this.#run(planTable(this.table, model))
-    this.#watch?.close()
-    this.#watch = new FirewallWatch(this.table, [FORWARD, acceptChain(this.table)], {
-      damaged: () => this.#scheduleRepair('it was damaged by another process'),
-      missed: () => this.#scheduleRepair('notifications of changes were lost'),
-      filterChanged: () => this.#scheduleRepair(undefined),
-    })
+  #list(command: string): string | undefined {
+    try {
+      this.#nft ??= new Nft()
+      return this.#nft.run(command, 'handle')
+    } catch (error) {
+      if (error instanceof NftError && error.missing) return undefined
+      throw error
+    }
   }
 
-  /** One incremental change. When the kernel's table is not what the model says, the table is made anew with the change in it. */
-  #change(script: string, apply: (state: State) => void): void {
+  /** Everything that `state` needs of the kernel. Throws `unavailable`, and is tried again later. */
+  #restore(state: State): void {
     try {
-      this.#run(script)
+      this.#prepare(state.networks.values())
+      this.#rewrite(state)
+      this.#trouble = undefined
+      this.#reason = undefined
+    } catch (error) {
+      const reason = (error as Error).message
+      if (reason !== this.#trouble)
+        this.#log.error({ table: this.table, error }, 'firewall cannot be set up: trying again')
+      this.#trouble = reason
+      this.#reason ??= 'it could not be made before'
+      this.#repair.schedule()
+      throw unavailable(`the firewall of this host cannot be set up: ${this.#trouble}`, { cause: error })
+    }
+    // Whoever sent while the rules were not there has a flow that passes by them.
+    this.#flows.sweep([], [...state.ports.values()].flat())
+    this.#tellIptables()
+  }
+
+  /** Writes the whole table. The watch is open before, so that no damage to it goes unseen; what it tells of us it ignores. */
+  #rewrite(state: State): void {
+    this.#watch ??= new FirewallWatch(this.table, [FORWARD, acceptChain(this.table)], {
+      damaged: () => this.#damaged('it was changed by another process'),
+      missed: () => this.#missed(),
+      filterChanged: () => this.#repair.schedule(),
+    })
+    const { id } = readGeneration()
+    this.#run(planTable(this.table, modelOf(state), this.#closed()))
+    this.#rewritten = id + 1
+  }
+
+  /**
+   * One incremental change. When the kernel's table is not what the model says, the table is made anew with the change in it. What
+   * is taken away is gone from the model even when that cannot be: there is no table then, or the next repair does it.
+   */
+  #change(script: string, apply: (state: State) => void, takesAway = false): void {
+    try {
+      if (this.#trouble === undefined) this.#run(script)
       apply(this.#state)
     } catch (error) {
       if (!(error instanceof NftError && (error.missing || error.exists))) throw error
@@ -125,15 +200,21 @@ export class Firewall {
       )
       const next: State = { networks: new Map(this.#state.networks), ports: new Map(this.#state.ports) }
       apply(next)
-      this.#rewrite(modelOf(next))
+      try {
+        this.#restore(next)
+      } catch (failure) {
+        if (!takesAway) throw failure
+      }
       this.#state = next
     }
   }
 
-  #prepare(networks: readonly FirewallNetwork[]): void {
-    const changed = enableForwarding(networks.some((network) => network.ipv6))
+  /** Kernel parameters. Returns the families for which the host has become one that is not to route between its uplinks. */
+  #prepare(networks: Iterable<FirewallNetwork>): readonly Family[] {
+    const all = [...networks]
+    const changed = this.#forwarding.enable(all.some((network) => network.ipv6))
     if (changed.length > 0) this.#log.info({ sysctls: changed }, 'packet forwarding was off on this host: switched on')
-    for (const { bridge } of networks) {
+    for (const { bridge } of all) {
       try {
         routeLoopback(bridge)
       } catch (error) {
@@ -141,61 +222,48 @@ export class Firewall {
         this.#log.warn({ bridge }, 'bridge is missing: its published ports will not answer on loopback')
       }
     }
+    return changed.length > 0 ? this.#closed() : []
   }
 
-  #scheduleRepair(reason: string | undefined): void {
+  #closed(): readonly Family[] {
+    return this.#forwardNoDrop ? [] : this.#forwarding.opened
+  }
+
+  #damaged(reason: string): void {
     this.#reason ??= reason
-    this.#repair ??= setTimeout(() => {
-      this.#repair = undefined
-      const why = this.#reason
-      this.#reason = undefined
-      try {
-        if (why !== undefined) this.#rewrite(modelOf(this.#state))
-        if (why !== undefined) this.#log.warn({ table: this.table }, `firewall table was rebuilt: ${why}`)
-        this.#tellIptables()
-      } catch (error) {
-        this.#log.error({ table: this.table, error }, 'firewall cannot be repaired')
-      }
-    }, REPAIR_DELAY_MS).unref()
+    this.#repair.schedule()
   }
 
-  /** Sees whether iptables lets our packets pass, and makes it. */
-  #tellIptables(): void {
-    const chain = acceptChain(this.table)
-    const bridges = [...this.#state.networks.values()].map((network) => network.bridge)
-    this.#besideDrop = false
-    for (const family of FAMILIES) {
-      const listing = this.#list(`list chain ${family} filter ${FORWARD}`)
-      if (listing === undefined) continue
-      const forward = readForward(listing, chain)
-      this.#besideDrop ||= forward.drops || forward.jumps
-      const script = planAccept(family, chain, forward, bridges)
-      if (script !== '') this.#run(script)
+  /** Notifications were lost. When all that happened since is our own rewrite, of a large table, they were about that. */
+  #missed(): void {
+    if (readGeneration().id !== this.#rewritten) this.#damaged('notifications of changes were lost')
+  }
+
+  /** The repair; throws when it is to be tried again. */
+  #mend(): void {
+    if (this.#reason === undefined) {
+      this.#askIptables()
+      return
     }
+    const reason = this.#reason
+    this.#restore(this.#state)
+    this.#log.warn({ table: this.table }, `firewall table was rebuilt: ${reason}`)
   }
 
-  #list(command: string): string | undefined {
+  #askIptables(): void {
     try {
-      return this.#run(command)
+      this.#iptables.allow(this.#state.networks.values())
     } catch (error) {
-      if (error instanceof NftError && error.missing) return undefined
+      this.#log.error({ error }, 'iptables drops forwarded packets and cannot be told of our bridges: trying again')
       throw error
     }
   }
 
-  /** UDP clients that have been sending to a port do not see that it leads elsewhere now, until their flow is forgotten. */
-  #forgetFlows(ports: readonly PublishedPort[]): void {
-    for (const family of ['ipv4', 'ipv6'] as const) {
-      const udp = ports.filter((port) => port.protocol === 'udp' && isIPv6(port.address) === (family === 'ipv6'))
-      if (udp.length === 0) continue
-      try {
-        forgetUdpFlows(family, new Set(udp.map((port) => port.hostPort)))
-      } catch (error) {
-        this.#log.warn(
-          { error },
-          'UDP flows from before cannot be forgotten: their clients may reach the former container',
-        )
-      }
+  #tellIptables(): void {
+    try {
+      this.#askIptables()
+    } catch {
+      this.#repair.schedule()
     }
   }
 }

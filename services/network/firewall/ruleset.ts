@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net'
-import type { FirewallModel, FirewallNetwork, PublishedPort } from './types.ts'
+import { type Family, type FirewallModel, type FirewallNetwork, isAny, type PublishedPort } from './types.ts'
 
 /**
  * The pure planner: from the model to nft(8) scripts, each of which is one transaction. Rules never change; networks are
@@ -10,12 +10,13 @@ import type { FirewallModel, FirewallNetwork, PublishedPort } from './types.ts'
 /** An engine's table. Its name always has the product's name in it, and the engine's, so that several live side by side. */
 export const tableName = (engine: string): string => (engine === 'gantry' ? engine : `gantry-${engine}`)
 
-/** Sets (by interface name) and maps (by protocol and port) of the table, and what their keys and values are. */
+/** Sets (of interfaces, by name, and of families) and maps (by protocol and port) of the table, and what their keys and values are. */
 const SETS = {
   bridges: 'type ifname',
   internal: 'type ifname',
   masqueraded: 'type ifname',
   icc: 'type ifname . ifname',
+  closed: 'type nf_proto',
 } as const
 const MAPS = {
   publish4: 'type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service',
@@ -70,6 +71,15 @@ const CHAINS = `
 		type filter hook forward priority filter; policy accept;
 		oifname @bridges goto inwards
 		iifname @internal drop
+		meta nfproto @closed goto routed
+	}
+	# Where this host forwards only because we made it: it is no router between its uplinks. Those are devices without a kind
+	# (hardware: a match on the kind fails, and the next rule is tried) and the kinds below. Bridges, veths, tunnels and taps
+	# belong to other engines, virtual machines and VPNs, whose traffic is theirs to judge.
+	chain routed {
+		meta iifkind != { "bond", "hv_netvsc", "team", "vlan" } return
+		meta oifkind != { "bond", "hv_netvsc", "team", "vlan" } return
+		drop
 	}
 	# Into a bridge come answers, its own containers where they may talk to each other, and published ports.
 	chain inwards {
@@ -98,8 +108,6 @@ function networkElements(network: FirewallNetwork, into: Elements): void {
   else if (network.masquerade) put(into, 'masqueraded', name)
 }
 
-const isAny = (hostIp: string): boolean => hostIp === '' || hostIp === '0.0.0.0' || hostIp === '::'
-
 function portElement(port: PublishedPort, withValue: boolean, into: Elements): void {
   const v6 = isIPv6(port.address)
   const target = withValue ? ` : ${port.address} . ${port.containerPort}` : ''
@@ -112,8 +120,9 @@ const command = (verb: 'add' | 'delete', table: string, elements: Elements): str
   [...elements].map(([holder, list]) => `${verb} element inet ${table} ${holder} { ${list.join(', ')} }\n`).join('')
 
 /** The whole table, replacing what is there. */
-export function planTable(table: string, model: FirewallModel): string {
+export function planTable(table: string, model: FirewallModel, closed: readonly Family[] = []): string {
   const elements: Elements = new Map()
+  for (const family of closed) put(elements, 'closed', family)
   for (const network of model.networks) networkElements(network, elements)
   for (const ports of model.ports.values()) for (const port of ports) portElement(port, true, elements)
   const declare = (kind: string, holders: Readonly<Partial<Record<Holder, string>>>): string =>
@@ -130,8 +139,9 @@ export function planTable(table: string, model: FirewallModel): string {
   return `table inet ${table}\ndelete table inet ${table}\ntable inet ${table} {\n${declare('set', SETS)}${declare('map', MAPS)}${CHAINS}}\n`
 }
 
-/** Takes the table away. */
-export const planRemoval = (table: string): string => `table inet ${table}\ndelete table inet ${table}\n`
+/** Makes the host no router between its uplinks for these families; those that it is none for already are no error. */
+export const planClosed = (table: string, families: readonly Family[]): string =>
+  command('add', table, new Map(families.length > 0 ? [['closed', [...families]]] : []))
 
 /** Changes one network; `before` or `after` is undefined when it is new or goes away. */
 export function planNetwork(
@@ -153,20 +163,24 @@ const same = (a: PublishedPort, b: PublishedPort): boolean =>
   a.address === b.address &&
   a.containerPort === b.containerPort
 
+/** What names a port on this host: no two have it. */
+const keyed = (port: PublishedPort): string =>
+  `${port.protocol} ${port.hostIp} ${port.hostPort} ${isIPv6(port.address)}`
+
+/** Ports of `before` that are no more, or lead elsewhere `after`. */
+export function portsGone(before: readonly PublishedPort[], after: readonly PublishedPort[]): PublishedPort[] {
+  const now = new Map(after.map((port) => [keyed(port), port]))
+  return before.filter((port) => {
+    const next = now.get(keyed(port))
+    return !next || !same(port, next)
+  })
+}
+
 /** Changes an owner's published ports from `before` to `after`; what is in both stays. Empty when nothing changes. */
 export function planPorts(table: string, before: readonly PublishedPort[], after: readonly PublishedPort[]): string {
   const gone: Elements = new Map()
   const come: Elements = new Map()
-  const keyed = (port: PublishedPort): string =>
-    `${port.protocol} ${port.hostIp} ${port.hostPort} ${isIPv6(port.address)}`
-  const old = new Map(before.map((port) => [keyed(port), port]))
-  for (const port of after) {
-    const was = old.get(keyed(port))
-    old.delete(keyed(port))
-    if (was && same(was, port)) continue
-    if (was) portElement(was, false, gone)
-    portElement(port, true, come)
-  }
-  for (const port of old.values()) portElement(port, false, gone)
+  for (const port of portsGone(before, after)) portElement(port, false, gone)
+  for (const port of portsGone(after, before)) portElement(port, true, come)
   return command('delete', table, gone) + command('add', table, come)
 }

@@ -1,24 +1,27 @@
 import { readFileSync } from 'node:fs'
 import { readSysctl, writeSysctl } from '../../../shared/kernel/sysctl.ts'
+import type { Family } from './types.ts'
 
 /** Kernel parameters without which the rules do nothing: Documentation/networking/ip-sysctl.rst. Of the calling namespace. */
 
-/** Makes this host forward between its interfaces; returns the parameters that were changed. */
-export function enableForwarding(ipv6: boolean): string[] {
+const FORWARDING = { ipv4: 'net.ipv4.ip_forward', ipv6: 'net.ipv6.conf.all.forwarding' } as const
+
+/** Whether this host forwards between its interfaces. */
+export const forwards = (family: Family): boolean => readSysctl(FORWARDING[family]) !== '0'
+
+/** Makes it; returns the parameters that were changed. */
+export function enableForwarding(family: Family): string[] {
   const changed: string[] = []
   const set = (name: string, value: string): void => {
     writeSysctl(name, value)
     changed.push(name)
   }
-  if (readSysctl('net.ipv4.ip_forward') === '0') set('net.ipv4.ip_forward', '1')
-  if (ipv6 && readSysctl('net.ipv6.conf.all.forwarding') === '0') {
-    // A forwarding host ignores router advertisements, and would lose its own default route, unless accept_ra is 2.
-    for (const device of advertisedDevices()) {
-      const name = `net/ipv6/conf/${device}/accept_ra`
-      if (readSysctl(name) === '1') set(name, '2')
-    }
-    set('net.ipv6.conf.all.forwarding', '1')
+  // A forwarding host ignores router advertisements, and would lose its own default route, unless accept_ra is 2.
+  for (const device of family === 'ipv6' ? advertisedDevices() : []) {
+    const name = `net/ipv6/conf/${device}/accept_ra`
+    if (readSysctl(name) === '1') set(name, '2')
   }
+  set(FORWARDING[family], '1')
   return changed
 }
 

@@ -16,6 +16,8 @@ export interface FirewallNetwork {
   readonly ipv6: boolean
 }
 
+export type Family = 'ipv4' | 'ipv6'
+
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 
 /** One published port: traffic to hostIp:hostPort goes to address:containerPort. */
@@ -28,6 +30,9 @@ export interface PublishedPort {
   readonly address: string
   readonly containerPort: number
 }
+
+/** Whether a host address stands for all of its family. */
+export const isAny = (hostIp: string): boolean => hostIp === '' || hostIp === '0.0.0.0' || hostIp === '::'
 
 /** Everything, for a full rebuild. */
 export interface FirewallModel {
