@@ -28,6 +28,12 @@ interface State {
 
 const modelOf = ({ networks, ports }: State): FirewallModel => ({ networks: [...networks.values()], ports })
 
+/** In one line: nft goes on with the script. */
+const reasonOf = (error: unknown): string => {
+  const text = error instanceof NftError ? `nft: ${error.output.trim()}` : (error as Error).message
+  return text.split('\n')[0] ?? ''
+}
+
 /**
  * Applies the model: one table, one transaction a change (some 0.1 ms), all calls synchronous. It keeps the model in memory and
  * puts the table back when somebody else damages it. Closing leaves the table in the kernel: containers go on.
@@ -159,7 +165,7 @@ export class Firewall {
       this.#trouble = undefined
       this.#reason = undefined
     } catch (error) {
-      const reason = (error as Error).message
+      const reason = reasonOf(error)
       if (reason !== this.#trouble)
         this.#log.error({ table: this.table, error }, 'firewall cannot be set up: trying again')
       this.#trouble = reason
