@@ -112,6 +112,8 @@ for (const protocol of PROTOCOLS) {
       const reaches: [string, string, number, string][] = [
         ['lan', HOST[family], published, LAN[family]],
         ['host', HOST[family], published, home],
+        ['server', HOST[family], published, home],
+        ['server', home, published, home],
         ['neighbour', HOST[family], published, home],
         ['neighbour', home, published, home],
         ['stranger', HOST[family], published, home],
