@@ -75,7 +75,7 @@ const { outputFiles } = await build({
   minifySyntax: true,
   legalComments: 'none',
   // Native addons find their binaries beside themselves, also those below dockerode, which commands use only; the last is for gRPC's own debugging service, which nothing here offers.
-  external: ['koffi', 'dockerode', '@grpc/proto-loader'],
+  external: ['koffi', 'netlink', 'dockerode', '@grpc/proto-loader'],
   // Packages in CommonJS call require().
   banner: {
     js:

@@ -1,20 +1,21 @@
+import { dumpHostRoutes } from '../../shared/kernel/route-dump.ts'
 import { RtNetlink } from '../../shared/kernel/rtnetlink.ts'
 import type { HostRoute } from './ipam/index.ts'
 
 const LOCAL_TABLE = 255
 
 /** Subnets that the host has routes to, so that no pool is laid over them; those of a device that the network uses do not count. */
-export function hostRoutes(except?: string): HostRoute[] {
+export async function hostRoutes(except?: string): Promise<HostRoute[]> {
+  const own = except === undefined ? undefined : withLink((link) => link.link(except)?.index)
+  return (await dumpHostRoutes()).flatMap(({ table, destination, linkIndex }) =>
+    table === LOCAL_TABLE || linkIndex === own ? [] : [new RouteOfHost(destination, linkIndex)],
+  )
+}
+
+function withLink<T>(read: (link: RtNetlink) => T): T {
   const link = new RtNetlink()
   try {
-    const own = except === undefined ? undefined : link.link(except)?.index
-    return link
-      .routes()
-      .flatMap(({ table, destination, linkIndex = 0 }) =>
-        table === LOCAL_TABLE || destination === undefined || linkIndex === own
-          ? []
-          : [new RouteOfHost(destination, linkIndex)],
-      )
+    return read(link)
   } finally {
     link.close()
   }
@@ -31,11 +32,6 @@ class RouteOfHost implements HostRoute {
   }
 
   get device(): string {
-    const link = new RtNetlink()
-    try {
-      return link.link(this.#linkIndex)?.name ?? ''
-    } finally {
-      link.close()
-    }
+    return withLink((link) => link.link(this.#linkIndex)?.name ?? '')
   }
 }

@@ -50,6 +50,7 @@ export class Networks {
       throw forbidden(`only one instance of "${driver.manifest.name}" network is allowed`)
     }
     const { pools: wishes, driver: _, ...settings } = wish
+    const routes = needsPools === true ? await hostRoutes(wish.options[BRIDGE_NAME]) : []
     const network = store.transaction(() => {
       const holder = records.networkNamed(wish.name)
       if (holder) throw conflict(`network with name ${wish.name} already exists`)
@@ -59,11 +60,7 @@ export class Networks {
         driver: driver.manifest.name,
         pools:
           needsPools === true
-            ? ipam.requestPools(
-                { id, name: wish.name, onHostNetwork: connectivity === 'l2' },
-                wishes,
-                hostRoutes(wish.options[BRIDGE_NAME]),
-              )
+            ? ipam.requestPools({ id, name: wish.name, onHostNetwork: connectivity === 'l2' }, wishes, routes)
             : [],
         state: undefined,
         phase: 'creating',

@@ -3,6 +3,7 @@ import { addressText, parsePrefix } from '../../shared/kernel/inet.ts'
 import { contains, type NetworkContext } from './context.ts'
 import type { NetworkWish } from './network-request.ts'
 import { hostRoutes } from './host-routes.ts'
+import type { HostRoute } from './ipam/index.ts'
 import { BRIDGE_NAME, DEFAULT_BRIDGE } from './network-options.ts'
 import type { Networks } from './networks.ts'
 
@@ -81,7 +82,8 @@ async function makeDefaultBridge(c: NetworkContext, networks: Networks): Promise
     [BRIDGE_NAME]: device,
     [`${P}.driver.mtu`]: '1500',
   }
-  const address = c.config.network?.defaultBridge ?? DEFAULT_BRIDGES.find((candidate) => isFree(candidate, device))
+  const routes = await hostRoutes(device)
+  const address = c.config.network?.defaultBridge ?? DEFAULT_BRIDGES.find((candidate) => isFree(candidate, routes))
   const pool = address === undefined ? {} : subnetOf(address)
   const network = wish('bridge', 'bridge', { options, pools: [{ v6: false, ...pool }] })
   await networks.make(newId(), network, { predefined: true })
@@ -94,8 +96,8 @@ function subnetOf(address: string): { subnet: string; gateway: string } {
   return { subnet: `${addressText(subnet)}/${length}`, gateway: addressText(gateway) }
 }
 
-const isFree = (address: string, device: string): boolean =>
-  !hostRoutes(device).some(({ cidr }) => {
+const isFree = (address: string, routes: readonly HostRoute[]): boolean =>
+  !routes.some(({ cidr }) => {
     const [base = ''] = cidr.split('/')
     return contains(address, base) || contains(cidr, address.split('/')[0] ?? '')
   })

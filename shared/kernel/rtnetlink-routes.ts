@@ -6,7 +6,7 @@ import { attribute, NLM_F, type NetlinkRequest, parseAttributes, u32 } from './n
  * Pure.
  */
 
-const RTM = { NEWADDR: 20, DELADDR: 21, GETADDR: 22, NEWROUTE: 24, DELROUTE: 25, GETROUTE: 26 } as const
+const RTM = { NEWADDR: 20, DELADDR: 21, GETADDR: 22, NEWROUTE: 24, DELROUTE: 25 } as const
 const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 } as const
 const IFA_F_NODAD = 0x02
 const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, TABLE: 15 } as const
@@ -14,16 +14,6 @@ const RT_TABLE_MAIN = 254
 const RTPROT_BOOT = 3
 const RTN_UNICAST = 1
 const SCOPE = { UNIVERSE: 0, LINK: 253 } as const
-
-export interface Route {
-  /** `10.0.0.0/8`; absent for the default route. */
-  readonly destination?: string
-  readonly family: 4 | 6
-  readonly gateway?: string
-  readonly linkIndex?: number
-  readonly table: number
-  readonly metric: number
-}
 
 export interface Address {
   readonly linkIndex: number
@@ -125,28 +115,3 @@ export const deleteRoute = (route: NewRoute): NetlinkRequest => ({
   body: routeBody(route),
   about: `delete route ${route.destination}`,
 })
-
-export const getRoutes = (): NetlinkRequest => ({
-  type: RTM.GETROUTE,
-  flags: 0,
-  body: Buffer.alloc(12),
-  about: 'routes',
-})
-
-/** Without parsing it: two thirds of a host's routes are of other types, such as those to its own addresses. */
-export const isUnicast = (message: Buffer): boolean => message.readUInt8(7) === RTN_UNICAST
-
-export function parseRoute(message: Buffer): Route {
-  const attributes = parseAttributes(message.subarray(12))
-  const destination = attributes.get(RTA.DST)
-  const gateway = attributes.get(RTA.GATEWAY)
-  const linkIndex = attributes.get(RTA.OIF)?.readUInt32LE()
-  return {
-    family: message.readUInt8(0) === 10 ? 6 : 4,
-    table: attributes.get(RTA.TABLE)?.readUInt32LE() ?? message.readUInt8(4),
-    metric: attributes.get(RTA.PRIORITY)?.readUInt32LE() ?? 0,
-    ...(destination ? { destination: `${addressText(destination)}/${message.readUInt8(1)}` } : {}),
-    ...(gateway ? { gateway: addressText(gateway) } : {}),
-    ...(linkIndex === undefined ? {} : { linkIndex }),
-  }
-}

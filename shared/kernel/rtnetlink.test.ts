@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { addressBytes, addressText, macBytes, macText, parsePrefix } from './inet.ts'
 import { attribute, nest, parseAttributes, text, textOf, u16, u32 } from './netlink.ts'
 import { newLink, parseLink, parseStats, setLink } from './rtnetlink-links.ts'
-import { addAddress, isUnicast, parseAddress, parseRoute, replaceRoute } from './rtnetlink-routes.ts'
+import { addAddress, parseAddress, replaceRoute } from './rtnetlink-routes.ts'
 
 void describe('netlink attributes', () => {
   void it('are padded to four bytes and read back', () => {
@@ -66,17 +66,21 @@ void describe('rtnetlink messages', () => {
   })
 
   void it('routes', () => {
-    const viaGateway = { destination: 'default4', gateway: '10.0.0.1', linkIndex: 4 }
-    assert.ok(isUnicast(replaceRoute(viaGateway).body))
-    assert.deepEqual(parseRoute(replaceRoute(viaGateway).body), {
-      family: 4,
-      table: 254,
-      metric: 0,
-      gateway: '10.0.0.1',
-      linkIndex: 4,
+    const decode = (body: Buffer) => {
+      const attributes = parseAttributes(body.subarray(12))
+      const [destination, gateway] = [attributes.get(1), attributes.get(5)].map((a) => a && addressText(a))
+      const [family, length, , , table, , , type] = body
+      return { family, length, table, type, destination, gateway, device: attributes.get(4)?.readUInt32LE() }
+    }
+    const common = { table: 254, type: 1 }
+    assert.deepEqual(decode(replaceRoute({ destination: 'default4', gateway: '10.0.0.1', linkIndex: 4 }).body), {
+      ...common,
+      ...{ family: 2, length: 0, destination: undefined, gateway: '10.0.0.1', device: 4 },
     })
-    const { destination, family } = parseRoute(replaceRoute({ destination: 'fd00:2::/48', linkIndex: 1 }).body)
-    assert.deepEqual([destination, family], ['fd00:2::/48', 6])
+    assert.deepEqual(decode(replaceRoute({ destination: 'fd00:2::/48', linkIndex: 1 }).body), {
+      ...common,
+      ...{ family: 10, length: 48, destination: 'fd00:2::', gateway: undefined, device: 1 },
+    })
   })
 
   void it('counters come from struct rtnl_link_stats64', () => {

@@ -23,13 +23,9 @@ import {
   deleteAddress,
   deleteRoute,
   getAddresses,
-  getRoutes,
-  isUnicast,
   type NewRoute,
   parseAddress,
-  parseRoute,
   replaceRoute,
-  type Route,
 } from './rtnetlink-routes.ts'
 
 export type { BridgePortFlags, Link, LinkCounters, MacvlanMode } from './rtnetlink-links.ts'
@@ -114,11 +110,6 @@ export class RtNetlink {
     } catch (error) {
       if (!isCode(error, 'ESRCH')) throw error
     }
-  }
-
-  /** Unicast routes of all tables. */
-  routes(): Route[] {
-    return this.#socket.dump(getRoutes()).filter(isUnicast).map(parseRoute)
   }
 
   /** Counters of every link, by index. */
