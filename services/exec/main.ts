@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { execContract, type ExecContract } from '../../shared/contracts/index.ts'
 import { DriverSet, type DriverContext, type ExecDriver, type LogDriver } from '../../shared/drivers/index.ts'
+import { conflict } from '../../shared/errors/index.ts'
 import type { RunningService, ServiceContext, ServiceModule } from '../../shared/service/module.ts'
 import { BundleBuilder } from './bundle.ts'
 import { check } from './check.ts'
@@ -76,6 +77,7 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
       'process.attach': async (request) => {
         const logRequest = { ...request, since: 0, until: 0, tail: -1, follow: false, timestamps: false, details: '' }
         const { id, resume } = request
+        if (request.unrun && processes.hasRun(id)) throw conflict(`container ${id} has been started meanwhile`)
         const missed = request.instance !== undefined && !processes.runs(id, request.instance)
         if (resume && logStreams.readable(request)) {
           const { since, until, ended } = resume

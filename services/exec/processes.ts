@@ -66,6 +66,12 @@ export class Processes {
     return this.find(id) !== undefined && this.#d.records.processes.get(id)?.instance === instance
   }
 
+  /** Whether a run of the container has begun, and is not yet deleted. */
+  hasRun(id: string): boolean {
+    const row = this.#d.records.processes.get(id)
+    return row !== undefined && row.status !== 'creating'
+  }
+
   run(request: RunRequest): Promise<RunReply> {
     return this.#lock.run(request.id, async () => {
       const known = this.#d.records.processes.get(request.id)

@@ -188,6 +188,8 @@ export const execContract = contract('exec', '1.0.0', {
       id: Id,
       /** The run that the caller saw running: when that has ended meanwhile, the stream ends at once and waits for no other. */
       instance: Type.Optional(Type.String()),
+      /** The caller saw no run yet, and wants all of the next one: `conflict` when that has begun meanwhile. */
+      unrun: Type.Optional(Type.Boolean()),
       stdin: Type.Boolean(),
       stdout: Type.Boolean(),
       stderr: Type.Boolean(),

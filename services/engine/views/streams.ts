@@ -1,11 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { StreamRef } from '../../../shared/contracts/index.ts'
-import { conflict, invalid } from '../../../shared/errors/index.ts'
+import { conflict, invalid, isKind } from '../../../shared/errors/index.ts'
 import { logDetails } from '../config/log-details.ts'
 import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
 import { findRunning } from '../execs/sessions.ts'
 import { logOf } from '../plan/run-request.ts'
+
+/** As long as it may take to record a start, and how often it is looked for. */
+const [STARTING_MS, LOOK_MS] = [10_000, 50]
 
 interface AttachRequest {
   readonly ref: string
@@ -31,7 +35,7 @@ export async function attach(
   const { ref } = request
   const container = engine.containers.find(ref)
   const { state } = container
-  if (resume) return openAttachment(engine, container, { ...request, logs: false }, resume)
+  if (resume) return attachAgain(engine, container.id, { ...request, logs: false }, resume)
   if (state.status === 'paused') throw conflict(`container ${ref} is paused, unpause the container before attach`)
   if (state.status === 'restarting') {
     throw conflict(`container ${ref} is restarting, wait until the container is running before attach`)
@@ -40,6 +44,29 @@ export async function attach(
   const reply = await openAttachment(engine, container, request)
   engine.store.transaction(() => emitContainer(engine.store, container, 'attach'))
   return { ...reply, point }
+}
+
+/**
+ * The exec service may be away for so long that the container starts, ends and is removed before the request arrives there: then it would
+ * wait for a run that nobody wants. @throws `not-found` when the container is gone.
+ */
+async function attachAgain(
+  engine: Engine,
+  id: string,
+  request: Omit<AttachRequest, 'resume' | 'ref'>,
+  resume: NonNullable<AttachRequest['resume']>,
+): StreamReply {
+  for (const end = Date.now() + STARTING_MS; ;) {
+    const container = engine.containers.find(id)
+    try {
+      const reply = await openAttachment(engine, container, request, resume)
+      if (engine.containers.find(id).state.exits === container.state.exits) return reply
+    } catch (error) {
+      // It has been started meanwhile, which is about to be recorded here.
+      if (!isKind(error, 'conflict') || Date.now() > end) throw error
+      await delay(LOOK_MS)
+    }
+  }
 }
 
 /** From when on the log has what one who attaches now will see: from now on, or all of the next run. */
@@ -69,7 +96,7 @@ async function openAttachment(
     stdin: stdin && (config.OpenStdin ?? false),
     log: logOf(container),
     // What was never run is waited for, as before.
-    ...(rest && (ended || isAlive(container)) ? { resume: rest } : {}),
+    ...(rest && (ended || isAlive(container) ? { resume: rest } : { unrun: true })),
   })
   return { stream, tty }
 }

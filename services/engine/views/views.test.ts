@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { conflict } from '../../../shared/errors/index.ts'
+import { until } from '../../../test/support/until.ts'
 import { logDetails } from '../config/log-details.ts'
 import { createExec, execEnded, inspectExec, startExec } from '../execs/sessions.ts'
 import { newId } from '../engine.ts'
@@ -166,6 +168,54 @@ describe('views', () => {
       /you must choose at least one stream/,
     )
     assert.ok((await logs(world.engine, { ...log, stdout: true, stderr: false })).stream)
+  })
+
+  describe('an attachment that is made again while the exec service is away', () => {
+    const request = { ref: 'web', stdin: false, stdout: true, stderr: true, logs: false, stream: true, detachKeys: '' }
+    const again = { ...request, resume: { exits: 0, since: 0, stdout: 0, stderr: 0 } }
+    const asked = () =>
+      world.requests
+        .filter(({ verb }) => verb === 'exec.process.attach')
+        .map(({ request: r }) => r as { unrun?: boolean; instance?: string; resume?: { ended: boolean } })
+
+    it('gets what a run wrote that began and ended meanwhile', async () => {
+      const id = await world.create('web')
+      const release = world.hold('exec.process.attach')
+      const reply = attach(world.engine, again)
+      await start(world.engine, id)
+      await world.exit(id, 0)
+      release()
+      assert.ok((await reply).stream)
+      assert.deepEqual(
+        asked().map(({ unrun, resume }) => [unrun, resume?.ended]),
+        [
+          [true, undefined],
+          [undefined, true],
+        ],
+      )
+    })
+
+    it('gets what a run writes that is about to be recorded', async () => {
+      const id = await world.create('web')
+      world.fail('exec.process.attach', conflict('it has been started meanwhile'), 2)
+      const reply = attach(world.engine, again)
+      await start(world.engine, id)
+      assert.ok((await reply).stream)
+      const { instance } = world.engine.containers.find(id).state
+      assert.equal(asked().at(-1)?.instance, instance)
+      assert.equal(asked().at(-1)?.resume?.ended, false)
+    })
+
+    it('does not wait for a run of what is gone', async () => {
+      const id = await world.create('web', { HostConfig: { AutoRemove: true } })
+      const release = world.hold('exec.process.attach')
+      const reply = attach(world.engine, again)
+      await start(world.engine, id)
+      await world.exit(id, 0)
+      await until('its removal', 1000, async () => world.engine.containers.get(id) === undefined)
+      release()
+      await assert.rejects(reply, /No such container/)
+    })
   })
 
   it('stats of a stopped container have every member that clients reach into', async () => {
