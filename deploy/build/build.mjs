@@ -74,7 +74,8 @@ const { outputFiles } = await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
-  // Native addons find their binaries beside themselves, also those below dockerode, which commands use only; the last is for gRPC's own debugging service, which nothing here offers.
+  // Native addons (dockerode has some below it) find their binaries beside themselves. gRPC asks for its loader of .proto files only
+  // when its own debugging service is used, which nothing here offers.
   external: ['koffi', 'netlink', 'dockerode', '@grpc/proto-loader'],
   // Packages in CommonJS call require().
   banner: {

@@ -77,6 +77,8 @@ export class Connections {
   async disconnect(id: string, network: string): Promise<SandboxInfo> {
     return this.#locks.run(id, async () => {
       const sandbox = readySandbox(this.#p, id)
+      // It has no endpoints and files of its own.
+      if (sandbox.mode === 'container') return describeSandbox(this.#p, sandbox)
       const networkId = this.#attachments.networkId(network)
       const before = this.#p.endpoints.of(id)
       const placed = before.find((p) => p.network.id === networkId)

@@ -80,7 +80,8 @@ export class NameFiles {
 
   /** Takes up what an earlier process wrote, and writes what is missing. */
   adopt(sandbox: SandboxRecord, endpoints: readonly Placed[]): void {
-    if (this.#files.read(sandbox.id, 'hosts') === '') this.create(sandbox, endpoints)
+    const none = this.#files.readNote(sandbox.id) === '' && this.#files.read(sandbox.id, 'hosts') === ''
+    if (none) this.create(sandbox, endpoints)
     else if (!this.#written(sandbox.id).done) this.refresh(sandbox, endpoints)
     else this.#follow(sandbox.id, endpoints)
   }

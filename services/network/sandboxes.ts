@@ -202,10 +202,9 @@ export class Sandboxes {
   }
 
   /**
-   * Takes a sandbox with a namespace of its own away, in whatever state it is. Traffic ends at once; interfaces end in the background. Goes on when a part
-   * fails, and throws the first failure at the end: then the record stays, for another try.
+   * Takes a sandbox with a namespace of its own away, in whatever state it is. Traffic ends at once; interfaces end in the
+   * background. Goes on when a part fails, and throws the first failure at the end: then the record stays, for another try.
    */
-
   async destroy(sandbox: SandboxRecord): Promise<void> {
     const { records, store, background, ipam } = this.#p.context
     const placed = this.#p.endpoints.of(sandbox.id)

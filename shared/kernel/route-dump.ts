@@ -1,4 +1,4 @@
-import { createRtNetlink, type RtNetlinkSocket } from 'netlink'
+import { createRtNetlink } from 'netlink'
 import { addressText } from './inet.ts'
 
 /** A unicast route of the host with a destination. */
@@ -10,24 +10,29 @@ export interface HostRouteEntry {
   readonly linkIndex: number
 }
 
-let socket: RtNetlinkSocket | undefined
-
 /**
- * All such routes of the network namespace in which it was called first (a service's own), without blocking the event loop while the kernel
- * lists them: a host with a full routing table has a million.
+ * All such routes of this thread's network namespace, without blocking the event loop while the kernel lists them: a host with a full
+ * routing table has a million.
  */
 export async function dumpHostRoutes(): Promise<HostRouteEntry[]> {
-  socket ??= createRtNetlink()
-  const routes = await socket.getRoutes()
-  return routes.flatMap(({ data, attrs }) =>
-    attrs.dst === undefined || data.type !== 'UNICAST'
-      ? []
-      : [
-          {
-            destination: `${addressText(attrs.dst)}/${data.dstLen ?? 0}`,
-            table: attrs.table ?? data.table ?? 0,
-            linkIndex: attrs.oif ?? 0,
-          },
-        ],
-  )
+  // One for each dump: the kernel refuses a second one on the same socket (EBUSY), and the package takes their parts for one.
+  const rtnetlink = createRtNetlink()
+  const broken = Promise.withResolvers<never>()
+  rtnetlink.socket.on('error', broken.reject)
+  try {
+    const routes = await Promise.race([rtnetlink.getRoutes(), broken.promise])
+    return routes.flatMap(({ data, attrs }) =>
+      attrs.dst === undefined || data.type !== 'UNICAST'
+        ? []
+        : [
+            {
+              destination: `${addressText(attrs.dst)}/${data.dstLen ?? 0}`,
+              table: attrs.table ?? data.table ?? 0,
+              linkIndex: attrs.oif ?? 0,
+            },
+          ],
+    )
+  } finally {
+    rtnetlink.socket.close()
+  }
 }

@@ -120,6 +120,14 @@ void describe('macvlan', () => {
 })
 
 void describe('bridges', () => {
+  void it('many are made at once, each with a subnet of its own', async () => {
+    const names = Array.from({ length: 20 }, (_, i) => `at-once-${i}`)
+    await Promise.all(names.map((name) => network(name)))
+    const made = await Promise.all(names.map((name) => view(name)))
+    assert.equal(new Set(made.map((one) => JSON.stringify(one['IPAM']))).size, names.length)
+    await Promise.all(names.map(remove))
+  })
+
   const named = (name: string): object => ({ Options: { 'com.docker.network.bridge.name': name } })
 
   void it('a device is one network’s: a second one is refused, naming the first', async () => {

@@ -327,6 +327,8 @@ void describe('modes', () => {
     const joined = await net.call('sandbox.create', joiner)
     assert.equal(joined.netns, info.netns)
     assert.deepEqual(joined.endpoints, [])
+    const taken = await net.call('endpoint.disconnect', { id: joiner.id, network: 'bridge', force: false })
+    assert.deepEqual(taken, joined, 'it has no endpoints of its own to take away')
     await assert.rejects(
       net.call(
         'sandbox.create',

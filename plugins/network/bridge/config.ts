@@ -49,9 +49,10 @@ function bool(options: NetworkSpec['options'], name: string, otherwise: boolean)
 /** Throws `invalid` naming the option and the valid form. */
 export function readConfig(options: NetworkSpec['options']): BridgeConfig {
   const known = new Set<string>(Object.values(OPTION))
+  const offered = [...known].filter((name) => name !== OPTION.defaultBridge)
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
-      throw invalid(`the bridge driver has no option "${name}" (there are: ${[...known].join(', ')})`)
+      throw invalid(`the bridge driver has no option "${name}" (there are: ${offered.join(', ')})`)
     }
   }
   const name = options[OPTION.name] ?? ''

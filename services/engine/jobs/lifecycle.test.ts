@@ -518,6 +518,14 @@ describe('the life of a container', () => {
     assert.equal(status(id), 'exited')
   })
 
+  it('a stop that fails leaves the policy as it was', async () => {
+    const id = await world.create('al', { HostConfig: { RestartPolicy: { Name: 'always' } } })
+    await start(world.engine, id)
+    world.fail('exec.process.signal', internal('no'))
+    await assert.rejects(stop(world.engine, { ref: id }), /no/)
+    assert.equal(world.engine.containers.find(id).state.manuallyStopped, false)
+  })
+
   it('a write that fails changes nothing in memory either', async () => {
     const id = await world.create('web')
     await start(world.engine, id)

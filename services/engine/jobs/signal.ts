@@ -43,7 +43,11 @@ export function sendSignal(
       await engine.lower.exec['process.signal']({ id, signal })
     } catch (error) {
       // It has just ended by itself: the fact is on its way.
-      if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error
+      if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) {
+        const { manuallyStopped } = container.state
+        engine.store.transaction(() => engine.containers.setState(id, { manuallyStopped }))
+        throw error
+      }
     }
     const thaw = ends && container.state.status === 'paused'
     if (thaw) await engine.lower.cgroup['group.thaw']({ id })

@@ -31,7 +31,7 @@ export class Forwarder {
   /**
    * The reply of the first server that gives a useful one, over the transport that the client used (a truncated reply goes to
    * the client, who then comes by TCP); when all only refuse or fail, the last such reply; undefined when none answers in time.
-   * A client that has too many questions under way is refused: then it is the only one that has to wait.
+   * A client that has too many questions under way is refused: then it alone fails.
    */
   async ask(
     client: Client,

@@ -81,7 +81,7 @@ export class FlowSweeper {
   sweep(gone: readonly PublishedPort[], come: Iterable<PublishedPort>): void {
     this.#gone.push(...gone)
     for (const { protocol, address } of come) if (protocol === 'udp') this.#udp[familyOf(address)] = true
-    this.#running ??= this.#run().finally(() => (this.#running = undefined))
+    if (this.#hasWork) this.#running ??= this.#run()
   }
 
   async idle(): Promise<void> {
@@ -89,7 +89,7 @@ export class FlowSweeper {
   }
 
   async #run(): Promise<void> {
-    while (this.#gone.length > 0 || this.#udp.ipv4 || this.#udp.ipv6) {
+    while (this.#hasWork) {
       const [gone, udp] = [this.#gone, this.#udp]
       this.#gone = []
       this.#udp = { ipv4: false, ipv6: false }
@@ -99,6 +99,12 @@ export class FlowSweeper {
         this.#log.warn({ error }, 'flows from before cannot be forgotten: their clients may reach the former container')
       }
     }
+    // In the turn in which there was no more work: what comes next begins anew.
+    this.#running = undefined
+  }
+
+  get #hasWork(): boolean {
+    return this.#gone.length > 0 || this.#udp.ipv4 || this.#udp.ipv6
   }
 
   async #search(family: FlowFamily, gone: readonly PublishedPort[], udp: boolean): Promise<void> {

@@ -136,7 +136,7 @@ export class AddressBook {
     const { subnet } = window
     if (!contains(subnet, address)) {
       throw invalid(
-        `Requested address is out of range: no configured subnet contains IP address ${wanted} (it is ${subnet.cidr})`,
+        `Requested address is out of range: no configured subnet contains IP address ${wanted} (the subnet is ${subnet.cidr})`,
       )
     }
     if (!isHost(subnet, address.value)) {
