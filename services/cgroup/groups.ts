@@ -102,7 +102,14 @@ export class GroupKeeper {
     const driver = this.#driverOf(group)
     if (driver) {
       this.#oom.saw(id, await driver.oomKills(group.path))
-      await driver.remove(group.path)
+      // First: a pass that reads a group on its way out would open its files again, for nobody to close.
+      this.#metrics.remove(id)
+      try {
+        await driver.remove(group.path)
+      } catch (error) {
+        this.#metrics.add(id, group.path, group.driver)
+        throw error
+      }
     }
     const total = Math.max(group.oom, this.#oom.total(id))
     this.#oom.unwatch(id)

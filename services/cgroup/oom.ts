@@ -70,7 +70,12 @@ export class OomWatch {
     const { id, instance, created } = watched.group
     watched.total = oom
     const untold = { id, instance, created, oom, cgroup }
-    this.#groups.setOom(untold)
+    try {
+      this.#groups.setOom(untold)
+    } catch (error) {
+      // It is told all the same, unless the service dies before.
+      this.#log.error({ err: error, container: id }, 'cannot note an OOM kill')
+    }
     this.#log.warn({ container: id, cgroup, total: oom }, 'the OOM killer struck')
     this.#tell(untold)
   }
@@ -84,20 +89,20 @@ export class OomWatch {
   #tell(untold: Untold): void {
     if (this.#stopped) return
     const { id, instance, created, oom, cgroup } = untold
-    this.#bus.tellFact('cgroup.oom', { id, instance, cgroup, total: oom }, `oom-${id}-${created}-${oom}`).then(
-      () => {
+    this.#bus
+      .tellFact('cgroup.oom', { id, instance, cgroup, total: oom }, `oom-${id}-${created}-${oom}`)
+      .then(() => {
         if (!this.#stopped) this.#groups.setTold(id, created, oom)
-      },
-      (error: unknown) => {
-        this.#log.error({ err: error, container: id }, 'could not tell of an OOM kill; trying again')
+      })
+      .catch((error: unknown) => {
+        this.#log.error({ err: error, container: id }, 'could not tell of an OOM kill, or note it; trying again')
         if (this.#stopped) return
         const retry = setTimeout(() => {
           this.#retries.delete(retry)
           this.#tell(untold)
         }, RETRY_MS)
         this.#retries.add(retry.unref())
-      },
-    )
+      })
   }
 
   total(id: string): number {

@@ -3,6 +3,9 @@ import { Command } from 'commander'
 import { VERSION } from '../../shared/service/version.ts'
 import { reportFailure } from './fail.ts'
 
+// Whoever reads may stop reading: `gantry events | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
 // Each command's module is loaded when it is used, so that every command starts quickly.
 const program = new Command('gantry')
   .description('A container engine that speaks the Docker API')

@@ -73,9 +73,12 @@ function explain(fs: CgroupFs, write: LimitWrite, error: unknown, failed: readon
         : notFound(`${write.option}: the group of ${write.file} is gone${also}`, { cause: error })
     case 'ENOTSUP': // Node's name for EOPNOTSUPP
     case 'EOPNOTSUPP':
-      return invalid(`${what}: the I/O scheduler of the device has no such limit (weights need bfq)${also}`, {
-        cause: error,
-      })
+      return invalid(
+        write.option.startsWith('blkio')
+          ? `${what}: the I/O scheduler of the device has no such limit (weights need bfq)${also}`
+          : `${what}: this kernel does not support it${also}`,
+        { cause: error },
+      )
     case 'EACCES':
       // v1's word for CPUs or memory nodes that the group above has not got (kernel/cgroup/cpuset-v1.c, cpuset1_validate_change).
       if (write.option.startsWith('cpuset')) {

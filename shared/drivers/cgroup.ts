@@ -34,7 +34,8 @@ export interface CgroupDriver extends Driver {
   runtimePath(path: string): string
   /**
    * The limits that the runtime must set when it joins the process, as linux.resources of the OCI runtime specification; undefined
-   * where the group has them already. (A systemd scope does not exist before its first process.)
+   * where the group has them already. (A systemd scope does not exist before its first process, and there are runtimes that take
+   * limits off which they are not told of.)
    */
   runtimeResources(resources: Resources): Readonly<Record<string, unknown>> | undefined
   /** What `create` would have to make above the group, outermost first: names that `removeParents` understands. */

@@ -121,6 +121,17 @@ describe('docker CLI', () => {
     })
     test('--cpus', async () =>
       assert.match(await run('--cpus 0.5', either('cpu/cpu.cfs_quota_us', 'cpu.max')), /^50000/))
+    test('memory and swap hold once the process runs, whatever the runtime writes as it starts it', async () => {
+      const runtimes = JSON.parse(await ok(['info', '--format', '{{json .Runtimes}}'])) as Record<string, unknown>
+      for (const runtime of Object.keys(runtimes)) {
+        const swap = await run(
+          `--runtime ${runtime} -m 64m --memory-swap 96m`,
+          either('memory/memory.memsw.limit_in_bytes', 'memory.swap.max'),
+        )
+        // v2 has a limit of swap alone.
+        assert.ok([96 << 20, 32 << 20].includes(Number(swap)), `${runtime}: ${swap}`)
+      }
+    })
     test('--pids-limit', async () =>
       assert.equal(await run('--pids-limit 33', either('pids/pids.max', 'pids.max')), '33'))
     test('over its memory limit a container is killed, and inspect says so', async () => {

@@ -35,7 +35,7 @@ import { isCode } from '../../../shared/kernel/libc.ts'
 import { manifest } from './config.ts'
 import { dirOf, groupRoots, inspectFiles, type V1Files } from './files.ts'
 import { prepareCpuset, prepareHugetlb, prepareRealtime } from './parents.ts'
-import { FRESH, planLimits, type Present } from './plan.ts'
+import { FRESH, planLimits, type Present, runtimeMemory } from './plan.ts'
 import { sampleV1 } from './sample.ts'
 import { watchOomV1 } from './oom.ts'
 
@@ -115,8 +115,8 @@ export class CgroupfsV1 implements CgroupDriver {
     return path
   }
 
-  runtimeResources(): undefined {
-    return undefined
+  runtimeResources(resources: Resources): Readonly<Record<string, unknown>> | undefined {
+    return runtimeMemory(resources, this.#files.support)
   }
 
   missingParents(path: string): readonly string[] {

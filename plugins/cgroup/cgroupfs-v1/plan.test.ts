@@ -4,7 +4,7 @@ import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup
 import type { Resources } from '../../../shared/contracts/index.ts'
 import { RecordedCgroups } from '../../../test/support/recorded-cgroups.ts'
 import { dirOf, inspectFiles, type V1Files } from './files.ts'
-import { FRESH, planLimits, type Present } from './plan.ts'
+import { FRESH, planLimits, type Present, runtimeMemory } from './plan.ts'
 
 let fs: RecordedCgroups
 let hierarchies: Hierarchies
@@ -100,4 +100,12 @@ test('devices that a new list does not name lose their limit', () => {
     '/blkio/blkio.throttle.read_bps_device=254:16 0',
     '/blkio/blkio.throttle.read_bps_device=254:0 9',
   ])
+})
+
+test('what the runtime is to set once more: the limits of memory, and nothing where there are none', () => {
+  const of = (resources: Resources) => runtimeMemory(resources, files.support)
+  assert.deepEqual(of({ Memory: 64e6 }), { memory: { limit: 64e6, swap: 128e6 } })
+  assert.deepEqual(of({ Memory: 64e6, MemorySwap: -1 }), { memory: { limit: 64e6, swap: -1 } })
+  assert.deepEqual(of({ KernelMemoryTCP: 1e6 }), { memory: { kernelTCP: 1e6 } })
+  assert.equal(of({ Memory: 0, CpuShares: 5, MemoryReservation: 32e6 }), undefined)
 })

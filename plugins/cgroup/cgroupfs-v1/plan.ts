@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { cfsOf, deviceLine, keyedLine, type LimitWrite, swapLimit } from '../../../shared/cgroup/index.ts'
+import { cfsOf, deviceLine, keyedLine, type LimitWrite, type Support, swapLimit } from '../../../shared/cgroup/index.ts'
 import type { Resources } from '../../../shared/contracts/index.ts'
 import type { DirOf, V1Files } from './files.ts'
 
@@ -47,6 +47,23 @@ export function planLimits(
 }
 
 const file = (plan: Plan, controller: string, name: string): string => join(plan.at(controller) ?? '/', name)
+
+/**
+ * The memory limits for the runtime to set once more (linux.resources of the OCI runtime specification): as it joins a group, crun takes
+ * those off that it is not told of. Undefined when there are none.
+ */
+export function runtimeMemory(r: Resources, s: Support): { memory: Record<string, number> } | undefined {
+  if (!s.memory) return undefined
+  const wanted = {
+    limit: r.Memory,
+    swap: s.swap ? swapLimit(r) : undefined,
+    kernelTCP: s.kernelMemoryTcp ? r.KernelMemoryTCP : undefined,
+  }
+  const memory = Object.fromEntries(
+    Object.entries(wanted).flatMap(([name, value]) => (value ? [[name, value] as const] : [])),
+  )
+  return Object.keys(memory).length > 0 ? { memory } : undefined
+}
 
 /** Memory plus swap can never be less than memory: raise it before, lower it after. */
 function planMemory(plan: Plan): LimitWrite[] {

@@ -119,9 +119,13 @@ async function endUnowned(engine: Engine, process: ProcessState): Promise<void> 
  */
 export function resume(engine: Engine): void {
   for (const { id } of engine.containers.all()) {
-    void engine.locks.run(id, async () => {
-      restartLater(engine, id)
-      engine.health.watch(engine, id)
-    })
+    engine.locks
+      .run(id, async () => {
+        restartLater(engine, id)
+        engine.health.watch(engine, id)
+      })
+      .catch((error: unknown) =>
+        engine.log.error({ err: error, container: id }, 'restarts and health checks do not go on'),
+      )
   }
 }
