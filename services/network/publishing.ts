@@ -4,7 +4,7 @@ import { GantryError } from '../../shared/errors/index.ts'
 import { type NetworkContext, networkSpec } from './context.ts'
 import type { PublishedPort } from './firewall/index.ts'
 import { chooseDefaultRoute, type Placed } from './gateway.ts'
-import { type Families, isRelayed, type OnRefusal } from './ports/index.ts'
+import { type Families, isListenedOn, isRelayed, type OnRefusal } from './ports/index.ts'
 import type { NetworkRecord, SandboxRecord } from './records.ts'
 
 /** The endpoints that published ports lead to, of each family. */
@@ -99,12 +99,12 @@ export class Publishing {
     })
   }
 
-  /** What the firewall cannot lead there: this process passes it on. */
+  /** What the firewall cannot lead there, or does not because of its address: this process passes it on. */
   relay(sandboxId: string, endpoints: readonly Placed[]): void {
     const targets = this.#targets(endpoints)
     const address = targets.v4?.endpoint.ipv4 ?? targets.v6?.endpoint.ipv6
     this.#c.ports.relay(sandboxId, (binding) =>
-      address !== undefined && isRelayed(binding, familiesOf(targets))
+      address !== undefined && isListenedOn(binding, familiesOf(targets))
         ? { address, port: binding.containerPort }
         : undefined,
     )

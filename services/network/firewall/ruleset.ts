@@ -41,7 +41,7 @@ const CHAINS = `
 	}
 	chain output {
 		type nat hook output priority -100; policy accept;
-		# The kernel takes no answer for ::1 from a bridge: better refused at once, so that a client tries 127.0.0.1.
+		# The kernel takes no answer for ::1 from a bridge: TCP is relayed, the rest refused at once, so that a client tries 127.0.0.1.
 		ip6 daddr ::1 return
 		fib daddr type local goto publish
 	}

@@ -22,6 +22,10 @@ export const clash = (a: string, b: string): boolean => isIPv6(a) === isIPv6(b) 
 export const isRelayed = (binding: Pick<PortBinding, 'protocol' | 'hostIp'>, families: Families): boolean =>
   binding.protocol === 'tcp' && isIPv6(binding.hostIp) && (binding.hostIp === LOOPBACK6 || !families.ipv6)
 
+/** Whether the service listens on a binding's address: for what is relayed, and for IPv6 loopback, which `::` has among its addresses. */
+export const isListenedOn = (binding: Pick<PortBinding, 'protocol' | 'hostIp'>, families: Families): boolean =>
+  isRelayed(binding, families) || (binding.protocol === 'tcp' && binding.hostIp === '::')
+
 /** The host addresses that a request means. `hostHasIPv6`: else no IPv6 address is added to those that were asked for. */
 export function hostAddresses(request: PortRequest, families: Families, hostHasIPv6: boolean): string[] {
   const { protocol, containerPort } = request

@@ -1,3 +1,3 @@
-export { isRelayed, type Families } from './addresses.ts'
+export { isListenedOn, isRelayed, type Families } from './addresses.ts'
 export { PortAllocator, type OnRefusal } from './allocator.ts'
 export { HeldPorts } from './held-ports.ts'
