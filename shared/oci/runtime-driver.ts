@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { earlyOutputLog, withEarlyOutput } from '../conmon/early-output.ts'
 import { connectStdio } from '../conmon/stdio.ts'
 import { ExitDirectory } from '../conmon/exits.ts'
 import { RuntimeFailure, startShim, type ShimOptions } from '../conmon/shim.ts'
@@ -122,15 +123,16 @@ export class OciRuntimeDriver implements ExecDriver {
     const processFile = join(dir, 'process.json')
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     writeFileSync(processFile, JSON.stringify(spec.process), { mode: 0o600 })
+    const log = join(dir, 'output.log')
     let stdio: StdioConnection | undefined
     const attached = async (): Promise<void> => {
-      stdio = connectStdio(this.#paths.attach(dir))
+      stdio = withEarlyOutput(connectStdio(this.#paths.attach(dir)), log)
     }
     try {
       const started = await startShim(
         {
           ...this.#shim(spec.container.id, dir, dir, joinedV2Group(spec.container.pid)),
-          logArgs: ['-l', 'none'],
+          logArgs: spec.attach ? earlyOutputLog(log) : ['-l', 'none'],
           terminal: spec.terminal,
           stdin: spec.stdin,
           leaveStdinOpen: false,
