@@ -1,14 +1,13 @@
 import { closeSync } from 'node:fs'
-import { Socket } from 'node:net'
-import { libc, syscallFn, SystemError, errno } from './libc.ts'
+import type { Socket } from 'node:net'
+import { adoptSocket } from './adopted-socket.ts'
+import { syscallFn } from './libc.ts'
 
 /**
- * What the kernel tells everybody: a netlink multicast group on Node's own event loop, with the trick of `seqpacket.ts` (the Socket is
- * made on one end of a stream pair, whose number then becomes the netlink socket). It does not keep the process alive.
+ * What the kernel tells everybody: a netlink multicast group on Node's own event loop. It does not keep the process alive.
  */
 
-const [AF_UNIX, AF_NETLINK] = [1, 16]
-const SOCK_STREAM = 1
+const AF_NETLINK = 16
 const SOCK_RAW = 3
 const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000]
 const [SOL_SOCKET, SO_RCVBUF, SO_RCVBUFFORCE] = [1, 8, 33]
@@ -17,13 +16,6 @@ const [SOL_NETLINK, NETLINK_ADD_MEMBERSHIP] = [270, 1]
 const socket = syscallFn('int socket(int domain, int type, int protocol)')
 const setsockopt = syscallFn('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)')
 const bind = syscallFn('int bind(int fd, const void *address, uint32_t length)')
-const dup3 = syscallFn('int dup3(int oldfd, int newfd, int flags)')
-const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)') as (
-  domain: number,
-  type: number,
-  protocol: number,
-  fds: number[],
-) => number
 
 /** A `struct sockaddr_nl` that lets the kernel choose a port: a socket without one is told nothing. */
 const ANY_PORT = Buffer.alloc(12)
@@ -50,27 +42,7 @@ export function openNetlinkGroup(
   told: (messages: Buffer) => void,
   lost: () => void,
 ): NetlinkGroup {
-  const pair = [-1, -1]
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) === -1)
-    throw new SystemError('socketpair', errno())
-  const [fd, other] = pair as [number, number]
-  const stream = new Socket({ fd, readable: true, writable: false })
-  try {
-    const netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)
-    try {
-      setReceiveBuffer(netlink, receiveBuffer)
-      bind(netlink, ANY_PORT, ANY_PORT.length)
-      setsockopt(netlink, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int(group), 4)
-      dup3(netlink, fd, SOCK_CLOEXEC)
-    } finally {
-      closeSync(netlink)
-    }
-  } catch (error) {
-    stream.destroy()
-    throw error
-  } finally {
-    closeSync(other)
-  }
+  const stream = openStream(protocol, group, receiveBuffer)
   let closed = false
   stream.unref()
   stream.on('data', told)
@@ -84,6 +56,18 @@ export function openNetlinkGroup(
       closed = true
       stream.destroy()
     },
+  }
+}
+
+function openStream(protocol: number, group: number, receiveBuffer: number): Socket {
+  const netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)
+  try {
+    setReceiveBuffer(netlink, receiveBuffer)
+    bind(netlink, ANY_PORT, ANY_PORT.length)
+    setsockopt(netlink, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int(group), 4)
+    return adoptSocket(netlink, { readable: true, writable: false })
+  } finally {
+    closeSync(netlink)
   }
 }
 

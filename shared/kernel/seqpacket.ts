@@ -1,10 +1,10 @@
 import { closeSync, constants, openSync } from 'node:fs'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { basename, dirname } from 'node:path'
-import { errno, libc, syscallFn, SystemError } from './libc.ts'
+import { adoptSocket } from './adopted-socket.ts'
+import { syscallFn } from './libc.ts'
 
 const AF_UNIX = 1
-const SOCK_STREAM = 1
 const SOCK_SEQPACKET = 5
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
@@ -12,13 +12,6 @@ const O_PATH = 0o10000000
 
 const socket = syscallFn('int socket(int domain, int type, int protocol)')
 const connect = syscallFn('int connect(int fd, const void *address, uint32_t length)')
-const dup3 = syscallFn('int dup3(int oldfd, int newfd, int flags)')
-const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)') as (
-  domain: number,
-  type: number,
-  protocol: number,
-  fds: number[],
-) => number
 
 /** All sockets read into it, one after the other: memory of its own for each small packet costs more than the packet does. */
 const packetBuffer = Buffer.allocUnsafeSlow(64 * 1024)
@@ -28,9 +21,6 @@ const packetBuffer = Buffer.allocUnsafeSlow(64 * 1024)
  * as long as none waits (`writableLength` is 0; Node joins what waits). Each packet that comes is given to `onPacket`, which has to
  * copy what it keeps; there are no `data` events. Paused, the socket stops reading: that is the back-pressure which the packet
  * socket libraries of npm lack.
- *
- * Node knows stream sockets only. So the Socket is made on one end of a stream pair, whose number then becomes the packet
- * socket (dup3) before the event loop has seen it: libuv's read, write and shutdown are the same for both.
  *
  * The path may be longer than the 107 bytes that an address holds. Throws SystemError: ENOENT, ECONNREFUSED when nobody listens.
  */
@@ -45,9 +35,6 @@ export function connectSeqpacket(path: string, onPacket: (packet: Uint8Array) =>
     } finally {
       closeSync(dir)
     }
-    const pair = [-1, -1]
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) === -1) throw new SystemError('socketpair', errno())
-    const [mine, other] = pair as [number, number]
     const onread = {
       buffer: packetBuffer,
       callback: (length: number) => {
@@ -55,13 +42,7 @@ export function connectSeqpacket(path: string, onPacket: (packet: Uint8Array) =>
         return true
       },
     }
-    const result = new Socket({ fd: mine, readable: true, writable: true, allowHalfOpen: true, onread })
-    try {
-      dup3(fd, mine, SOCK_CLOEXEC)
-    } finally {
-      closeSync(other)
-    }
-    return result
+    return adoptSocket(fd, { readable: true, writable: true, allowHalfOpen: true, onread })
   } finally {
     closeSync(fd)
   }
