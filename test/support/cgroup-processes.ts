@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { ProcessHost } from '../conformance/cgroup.ts'
 import type { CgroupDriver } from '../../shared/drivers/index.ts'
-import { launchRecorded } from './recorded-systemd.ts'
+import { launchRecorded } from './recorded-runtime.ts'
 import type { RecordedCgroups } from './recorded-cgroups.ts'
 
 /** Real processes: shells that answer each line, and eat memory when told. */

@@ -60,36 +60,3 @@ export class RecordedSystemd implements SystemdHost, SystemdBus {
     if (!existsSync(this.runDir)) throw new Error('closed after its end')
   }
 }
-
-interface Oci {
-  readonly memory?: { limit?: number; swap?: number; reservation?: number }
-  readonly cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string }
-  readonly pids?: { limit: number }
-  readonly blockIO?: { weight?: number }
-  readonly hugepageLimits?: readonly { pageSize: string; limit: number }[]
-}
-
-/** What an OCI runtime does with linux.resources in a v2 tree, on a recorded one: on purpose not the driver's code. */
-export function launchRecorded(tree: RecordedCgroups, path: string, resources: Oci): void {
-  const parts = path.split('/').filter((p) => p !== '')
-  parts.forEach((_, i) => {
-    const above = join(tree.root, ...parts.slice(0, i))
-    tree.write(join(above, 'cgroup.subtree_control'), '+cpu +cpuset +io +memory +pids +hugetlb')
-    tree.mkdir(join(above, parts[i] ?? ''))
-  })
-  const { memory, cpu, pids, blockIO, hugepageLimits } = resources
-  const write = (file: string, value: string | number | undefined): void => {
-    if (value !== undefined) tree.write(join(tree.root, path, file), String(value))
-  }
-  write('memory.max', memory?.limit)
-  if (memory?.swap !== undefined)
-    write('memory.swap.max', memory.swap === -1 ? 'max' : memory.swap - (memory.limit ?? 0))
-  write('memory.low', memory?.reservation)
-  if (cpu?.shares !== undefined) write('cpu.weight', 1 + Math.floor(((cpu.shares - 2) * 9999) / 262_142))
-  if (cpu?.quota !== undefined) write('cpu.max', `${cpu.quota} ${cpu.period ?? 100_000}`)
-  write('cpuset.cpus', cpu?.cpus)
-  write('cpuset.mems', cpu?.mems)
-  if (pids) write('pids.max', pids.limit > 0 ? pids.limit : 'max')
-  write('io.bfq.weight', blockIO?.weight)
-  for (const { pageSize, limit } of hugepageLimits ?? []) write(`hugetlb.${pageSize}.max`, limit)
-}
