@@ -109,9 +109,9 @@ export class Child {
       this.#spec.onChange()
       return
     }
+    const pause = this.#backoff.next(livedMs, this.#state === 'ready')
     this.#state = 'failed'
     this.#reason = reason
-    const pause = this.#backoff.next(livedMs)
     this.#spec.log(`${name} ended: ${reason}; starting it again in ${pause} ms`)
     this.#restarts++
     if (pause === 0) {

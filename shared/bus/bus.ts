@@ -7,6 +7,7 @@ import { encode } from './codec.ts'
 import { type BusOptions, connectNats } from './connect.ts'
 import { type EventQuery, readEvents, type SequencedEvent } from './events.ts'
 import { hearFacts } from './facts.ts'
+import { Interruptions } from './interruption.ts'
 import { afterReconnects } from './reconnect.ts'
 import { serveContract } from './serve.ts'
 import { hearStats } from './stats.ts'
@@ -51,6 +52,7 @@ const PUBLISH_TIMEOUT_MS = 5_000
 class NatsBus implements Bus {
   readonly node: string
   readonly #connection: NatsConnection
+  readonly #interruptions: Interruptions
   readonly #js: JetStreamClient
   readonly #manager: JetStreamManager
   readonly #log: Logger
@@ -58,6 +60,7 @@ class NatsBus implements Bus {
 
   constructor(connection: NatsConnection, manager: JetStreamManager, node: string, log: Logger) {
     this.#connection = connection
+    this.#interruptions = new Interruptions(connection)
     this.#js = connection.jetstream({ timeout: PUBLISH_TIMEOUT_MS })
     this.#manager = manager
     this.node = node
@@ -72,7 +75,7 @@ class NatsBus implements Bus {
   }
 
   client<C extends Contract>(contract: C): Client<C> {
-    return clientOf(this.#connection, this.node, contract)
+    return clientOf(this.#connection, this.#interruptions, this.node, contract)
   }
 
   serve<C extends Contract>(contract: C, handlers: Handlers<C>): Promise<Stoppable> {
@@ -106,7 +109,8 @@ class NatsBus implements Bus {
     const h = job === undefined ? undefined : headers()
     if (job !== undefined) h?.set(JOB_HEADER, job)
     try {
-      await this.#js.publish(subject, data, { msgID, ...(h === undefined ? {} : { headers: h }) })
+      const options = { msgID, ...(h === undefined ? {} : { headers: h }) }
+      await this.#interruptions.call(() => this.#js.publish(subject, data, options))
     } catch (error) {
       if (isTooLong(error)) throw invalid(`a message of ${data.length} bytes is too long for the bus`, { cause: error })
       throw error

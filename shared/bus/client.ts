@@ -3,7 +3,7 @@ import type { CallOptions, Client, Contract } from '../contracts/index.ts'
 import { fromWire, invalid, unavailable, type WireError } from '../errors/index.ts'
 import { currentTrace } from '../log/index.ts'
 import { decode, encode } from './codec.ts'
-import { Interruptions } from './interruption.ts'
+import type { Interruptions } from './interruption.ts'
 import { ERROR_HEADER, JOB_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
 
 const NO_RESPONDERS: string = ErrorCode.NoResponders
@@ -12,16 +12,21 @@ const TOO_LONG: string = ErrorCode.MaxPayloadExceeded
 const DEFAULT_TIMEOUT_MS = 30_000
 
 /** The typed client of a contract: one function a verb. Failures are GantryErrors; nobody there is `unavailable`. */
-export function clientOf<C extends Contract>(connection: NatsConnection, node: string, contract: C): Client<C> {
-  const interruptions = new Interruptions(connection)
-  const call = async (verb: string, request: unknown, options?: CallOptions): Promise<unknown> => {
-    const timeout = options?.timeoutMs ?? contract.verbs[verb]?.timeoutMs ?? DEFAULT_TIMEOUT_MS
+export function clientOf<C extends Contract>(
+  connection: NatsConnection,
+  interruptions: Interruptions,
+  node: string,
+  contract: C,
+): Client<C> {
+  const call = async (verb: string, request: unknown, own?: CallOptions): Promise<unknown> => {
+    const timeout = own?.timeoutMs ?? contract.verbs[verb]?.timeoutMs ?? DEFAULT_TIMEOUT_MS
     const subject = verbSubject(node, contract.service, verb)
     const h = traceHeaders()
     let reply
     try {
-      const sent = connection.request(subject, encode(request), { timeout, ...(h === undefined ? {} : { headers: h }) })
-      reply = await interruptions.guard(sent)
+      const data = encode(request)
+      const options = { timeout, ...(h === undefined ? {} : { headers: h }) }
+      reply = await interruptions.call(() => connection.request(subject, data, options))
     } catch (error) {
       throw translate(error, contract.service, verb, timeout)
     }

@@ -16,7 +16,7 @@ function connection() {
     }
   }
   return {
-    interruptions: new Interruptions({ status }),
+    interruptions: new Interruptions({ status }, 20),
     tell: async (type: string): Promise<void> => {
       told.push(type)
       wake()
@@ -27,7 +27,7 @@ function connection() {
 
 test('a call that was sent before the bus went away fails when it is back', async () => {
   const { interruptions, tell } = connection()
-  const answer = interruptions.guard(new Promise<never>(() => undefined))
+  const answer = interruptions.call(() => new Promise<never>(() => undefined))
   const failed = assert.rejects(answer, /bus was away/)
   await turn()
   await tell('disconnect')
@@ -35,18 +35,34 @@ test('a call that was sent before the bus went away fails when it is back', asyn
   await failed
 })
 
-test('a call that is sent while the bus is away is left alone, and so is one that was answered', async () => {
+test('while the bus is away nothing is sent; what was answered before is left alone', async () => {
   const { interruptions, tell } = connection()
-  assert.equal(await interruptions.guard(Promise.resolve('early')), 'early')
+  assert.equal(await interruptions.call(() => Promise.resolve('early')), 'early')
   await tell('disconnect')
-  let finish: (value: string) => void = () => undefined
-  const answer = interruptions.guard(new Promise<string>((resolve) => (finish = resolve)))
+  let sent = false
+  const answer = interruptions.call(async () => {
+    sent = true
+    return 'answered'
+  })
+  await turn()
+  assert.equal(sent, false)
   await tell('reconnect')
-  finish('answered')
   assert.equal(await answer, 'answered')
+})
+
+test('a bus that stays away is waited for, but not for ever', async () => {
+  const { interruptions, tell } = connection()
+  await tell('disconnect')
+  await assert.rejects(
+    interruptions.call(() => assert.fail('sent')),
+    /bus is away/,
+  )
 })
 
 test("a call's own failure is passed on", async () => {
   const { interruptions } = connection()
-  await assert.rejects(interruptions.guard(Promise.reject(new Error('no'))), /no/)
+  await assert.rejects(
+    interruptions.call(() => Promise.reject(new Error('no'))),
+    /no/,
+  )
 })

@@ -1,13 +1,21 @@
 import type { NatsConnection } from 'nats'
 
+/** How long a call waits for a bus that is away; its sender may ask again. */
+const AWAY_MS = 2_000
+
 /**
- * Calls under way on one connection. When the bus goes away and comes back, the request or the answer of a call that was sent before
- * is lost, and its sender would wait for its whole time-out (a day, for `stop`): such a call fails as soon as the bus is back.
+ * Calls on one connection. The NATS client drops what was sent before the bus went away and is not out yet, and, with every try to connect,
+ * what was sent since; whoever sent it would wait for the whole time-out (a day, for `stop`). So nothing is sent while the bus is away,
+ * and what was under way fails as soon as it is back.
  */
 export class Interruptions {
-  readonly #waiting = new Set<(error: Error) => void>()
+  readonly #awayMs: number
+  readonly #underWay = new Set<(error: Error) => void>()
+  /** Resolves when the bus is back; undefined while it is there. */
+  #back: PromiseWithResolvers<void> | undefined
 
-  constructor(connection: Pick<NatsConnection, 'status'>) {
+  constructor(connection: Pick<NatsConnection, 'status'>, awayMs = AWAY_MS) {
+    this.#awayMs = awayMs
     void this.#watch(connection)
   }
 
@@ -15,19 +23,32 @@ export class Interruptions {
     let lost: ((error: Error) => void)[] = []
     for await (const { type } of connection.status()) {
       const kind: string = type
-      if (kind === 'disconnect') lost = [...this.#waiting]
-      else if (kind === 'reconnect') {
+      if (kind === 'disconnect') {
+        lost = [...this.#underWay]
+        this.#back ??= Promise.withResolvers()
+      } else if (kind === 'reconnect') {
+        this.#back?.resolve()
+        this.#back = undefined
         for (const fail of lost) fail(new Error('the bus was away while the call was under way'))
         lost = []
       }
     }
   }
 
-  /** The answer, or an error when the bus was interrupted before it came. */
-  guard<T>(answer: Promise<T>): Promise<T> {
+  /** Sends when the bus is there. The answer, or an error when the bus stays away or was interrupted before the answer came. */
+  async call<T>(send: () => Promise<T>): Promise<T> {
+    if (this.#back) await this.#isBack(this.#back.promise)
     return new Promise((resolve, reject) => {
-      this.#waiting.add(reject)
-      answer.then(resolve, reject).finally(() => this.#waiting.delete(reject))
+      this.#underWay.add(reject)
+      send()
+        .then(resolve, reject)
+        .finally(() => this.#underWay.delete(reject))
     })
+  }
+
+  async #isBack(back: Promise<void>): Promise<void> {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new Error('the bus is away')), this.#awayMs)
+    await Promise.race([back, late.promise]).finally(() => clearTimeout(timer))
   }
 }
