@@ -52,7 +52,7 @@ export function createHandlers(engine: Engine): Omit<Handlers<EngineContract>, '
     'network.disconnect': (r) => done(disconnect(engine, r)),
     'exec.create': (r) => createExec(engine, r),
     'exec.start': (r) => startExec(engine, r),
-    'exec.attach': (r) => attachExec(engine, r.id),
+    'exec.attach': (r) => attachExec(engine, r.id, r.has),
     'exec.inspect': (r) => inspectExec(engine, r.id),
     'exec.resize': (r) => done(resizeExec(engine, r)),
     'job.list': async (r) => engine.jobs.list(r.last),

@@ -165,6 +165,28 @@ describe('exec service', { skip: root ? false : 'needs root' }, () => {
     assert.match(stdout, /got-hello/)
   })
 
+  it('a session whose stream broke gives the rest of its output, also when it has ended meanwhile', async () => {
+    const id = await start(['sleep', '1000'])
+    const request = session(id, ['sh', '-c', 'echo one; read go; echo two; echo three >&2'], { stdin: true }) as {
+      id: string
+    }
+    const has = { stdout: 4, stderr: 0 }
+    const attach = { ...{ id: request.id, tty: false, stdin: true, stdout: true, stderr: true }, detachKeys: '', has }
+    const first = open(await bed.call('session.start', request))
+    for await (const { data } of first.frames) {
+      assert.equal(Buffer.from(data).toString(), 'one\n')
+      break
+    }
+    first.fail(undefined)
+    const second = open(await bed.call('session.attach', attach))
+    await second.send(CHANNEL.stdin, Buffer.from('go\n'))
+    const rest = { stdout: 'two\n', stderr: 'three\n' }
+    assert.deepEqual(await collect(second), rest)
+    assert.deepEqual(await collect(open(await bed.call('session.attach', attach))), rest)
+    const outOnly = { ...attach, stderr: false, has: { stdout: 8, stderr: 0 } }
+    assert.deepEqual(await collect(open(await bed.call('session.attach', outOnly))), { stdout: '', stderr: '' })
+  })
+
   it('runs sessions: output, exit code, user, workdir, environment, stdin, terminal', async () => {
     const id = await start(['sleep', '1000'])
     const exec = async (args: string[], more: object = {}): Promise<Collected & { exitCode: unknown }> => {

@@ -212,7 +212,7 @@ export class Processes {
     const live = this.#live.get(row.id)
     await drivers.runtime(row.runtime).remove(row.id)
     for (const session of records.sessionsOf(row.id)) {
-      if (session.status !== 'exited') await drivers.runtime(session.runtime).removeSession(session.id)
+      await drivers.runtime(session.runtime).removeSession(session.id)
     }
     // Its end, if it ran until now, is told before the row that remembers it goes.
     await live?.recorded

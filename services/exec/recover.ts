@@ -35,7 +35,7 @@ export async function recover(d: RecoveryDependencies): Promise<void> {
     }
     for (const id of found.sessions) {
       const row = records.sessions.get(id)
-      if (row?.runtime === driver.manifest.name && row.status !== 'exited') continue
+      if (row?.runtime === driver.manifest.name) continue
       await tolerant(id, () => driver.removeSession(id))
     }
   }
@@ -73,7 +73,8 @@ async function recoverProcess(
 
 async function recoverSession({ drivers, sessions, log }: RecoveryDependencies, row: SessionRow): Promise<void> {
   if (row.status === 'exited') {
-    if (!row.told) later(log, row.id, sessions.record(row))
+    if (row.told) sessions.discard(row)
+    else later(log, row.id, sessions.record(row))
     return
   }
   const driver = drivers.runtime(row.runtime)

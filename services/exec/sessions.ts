@@ -1,8 +1,8 @@
-import type { ProcessSpec, SessionState, StreamRef } from '../../shared/contracts/index.ts'
+import type { ProcessSpec, Received, SessionState, StreamRef } from '../../shared/contracts/index.ts'
 import type { ExitStatus, SessionHandle, StdioConnection } from '../../shared/drivers/index.ts'
-import { conflict, notFound } from '../../shared/errors/index.ts'
+import { conflict, internal, notFound } from '../../shared/errors/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
-import type { StreamServer } from '../../shared/streams/index.ts'
+import { CHANNEL, type StreamServer } from '../../shared/streams/index.ts'
 import type { BundleBuilder } from './bundle.ts'
 import type { ExecDrivers } from './drivers.ts'
 import type { FactTeller } from './facts.ts'
@@ -10,7 +10,8 @@ import type { Processes } from './processes.ts'
 import type { Records, SessionRow } from './records.ts'
 import { Attachment } from './stdio/attachment.ts'
 import { StdioHub } from './stdio/hub.ts'
-import { offerAttachment } from './stdio/offer.ts'
+import { offerAttachment, type Send } from './stdio/offer.ts'
+import { sendRest } from './stdio/resume.ts'
 
 export interface SessionRequest extends Omit<SessionStreams, 'tty'> {
   readonly id: string
@@ -35,6 +36,8 @@ export interface SessionReply {
 
 /** As long as a stream's ticket is good for. */
 const REPEATABLE_MS = 60_000
+/** A gateway whose stream broke asks for another one as soon as this service is there. */
+const KEPT_MS = 10_000
 
 export interface SessionDependencies {
   readonly records: Records
@@ -125,13 +128,21 @@ export class Sessions {
 
   /** Tells that a session has ended, notes that it is told, and removes what there is of it. */
   async record(exited: SessionRow): Promise<void> {
-    const { records, drivers, facts } = this.#d
+    const { records, facts } = this.#d
     records.sessions.set(exited.id, exited)
     const fact = { id: exited.id, container: exited.container, exitCode: exited.exitCode ?? 137 }
     const told = await facts.tell('exec.session.exited', fact, exited.id)
     // Its container may be gone by now, and the session's row with it.
     if (records.sessions.get(exited.id) === exited) records.putSession({ ...exited, told })
-    if (told) await drivers.runtime(exited.runtime).removeSession(exited.id)
+    if (told) this.discard(exited)
+  }
+
+  /** Removes what there is of a session that has ended; not at once, for a client whose stream broke before it had all output. */
+  discard({ id, runtime }: SessionRow): void {
+    const remove = async (): Promise<void> => this.#d.drivers.runtime(runtime).removeSession(id)
+    const failed = (error: unknown): void =>
+      this.#d.log.warn({ err: error, session: id }, 'what a session left could not be removed')
+    setTimeout(() => void remove().catch(failed), KEPT_MS).unref()
   }
 
   state(id: string): SessionState {
@@ -160,20 +171,43 @@ export class Sessions {
     session.resize(rows, columns)
   }
 
-  /** Another stream, for a client whose stream was lost with an earlier process of this service. */
-  attach(request: SessionStreams & { readonly id: string }): StreamRef {
+  /** Another stream, for a client whose stream broke: with the rest of the output, from the session's log, as long as that is whole. */
+  attach(request: SessionStreams & { readonly id: string; readonly has: Received }): StreamRef {
+    const { records, drivers } = this.#d
+    const row = records.sessions.get(request.id)
+    if (!row) throw notFound(`exec ${request.id} is not known`)
     const session = this.#live.get(request.id)
-    if (!session && !this.#d.records.sessions.has(request.id)) throw notFound(`exec ${request.id} is not known`)
-    return this.#stream(request, session, session?.connect())
+    const read = drivers.runtime(row.runtime).sessionOutput(request.id)
+    if (!read) {
+      if (!session) throw internal(`what exec ${request.id} wrote is not kept any more`)
+      return this.#stream(request, session, session.connect())
+    }
+    const ended = new AbortController()
+    if (session) void session.exited.then(() => ended.abort())
+    else ended.abort()
+    const rest: Send = (stream) =>
+      sendRest(stream, request.has, async ({ send, closed }) => {
+        for await (const { channel, data } of read(ended.signal, closed)) {
+          if (channel === CHANNEL.stdout ? request.stdout : request.stderr) await send(channel, data)
+        }
+      })
+    const inputOnly = { ...request, stdout: false, stderr: false }
+    return this.#stream(inputOnly, session, session?.connect(), rest)
   }
 
-  /** One client has the session's stdio; what leaves with it is stdin. */
-  #stream(request: SessionStreams, session: SessionHandle | undefined, stdio: StdioConnection | undefined): StreamRef {
+  /** One client has the session's stdio; what leaves with it is stdin. `output` sends output that does not come by way of `stdio`. */
+  #stream(
+    request: SessionStreams,
+    session: SessionHandle | undefined,
+    stdio: StdioConnection | undefined,
+    output?: Send,
+  ): StreamRef {
     const attachment = new Attachment({ ...request, stderr: request.stderr && !request.tty })
-    if (!session) attachment.end()
+    const sources = output ? { output } : {}
     if (!session || !stdio) {
-      void session?.exited.then(() => attachment.end())
-      return offerAttachment(this.#d.streams, attachment, { leave: () => undefined })
+      if (session) void session.exited.then(() => attachment.end())
+      else attachment.end()
+      return offerAttachment(this.#d.streams, attachment, { ...sources, leave: () => undefined })
     }
     const hub = new StdioHub(() => stdio, true)
     attachment.connectInput({
@@ -188,6 +222,6 @@ export class Sessions {
       // Whoever sees the stream end asks for the exit code: by then it is known (`adopt` was called before this).
       end: () => void session.exited.then(() => attachment.end()),
     })
-    return offerAttachment(this.#d.streams, attachment, { leave: () => stdio.close() })
+    return offerAttachment(this.#d.streams, attachment, { ...sources, leave: () => stdio.close() })
   }
 }

@@ -18,6 +18,10 @@ export const Empty = Type.Object({})
 export const Filters = Type.Record(Type.String(), Type.Array(Type.String()))
 export type Filters = Static<typeof Filters>
 
+/** Bytes of each channel that a client has of a stream that broke. */
+export const Received = Type.Object({ stdout: Type.Integer({ minimum: 0 }), stderr: Type.Integer({ minimum: 0 }) })
+export type Received = Static<typeof Received>
+
 /**
  * The address of a byte stream and the ticket that opens it once (shared/streams). The ticket is void after 60 s
  * or after its first use.

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Empty, Filters, Health, Id, Json, Ref, StreamReply } from './common.ts'
+import { Empty, Filters, Health, Id, Json, Received, Ref, StreamReply } from './common.ts'
 import { contract, verb } from './verb.ts'
 
 const g = ['gateway', 'admin'] as const
@@ -169,7 +169,7 @@ export const engineContract = contract('engine', '1.0.0', {
       stream: Type.Boolean(),
       detachKeys: Type.String(),
       /** Goes on with an attachment whose stream broke: where it began, and how many bytes the client has. */
-      resume: Type.Optional(Type.Object({ ...attachPoint.properties, stdout: Type.Integer(), stderr: Type.Integer() })),
+      resume: Type.Optional(Type.Object({ ...attachPoint.properties, ...Received.properties })),
     }),
     reply: Type.Object({ ...stream.properties, point: Type.Optional(attachPoint) }),
     callers: g,
@@ -218,7 +218,7 @@ export const engineContract = contract('engine', '1.0.0', {
   }),
   'exec.attach': verb({
     summary: 'Another stream to an exec whose stream broke; see exec session.attach.',
-    request: Type.Object({ id: Type.String() }),
+    request: Type.Object({ id: Type.String(), has: Received }),
     reply: stream,
     callers: g,
   }),

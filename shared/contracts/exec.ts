@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Empty, Health, Id, Json, Keep, Labels, Mount, Removed, StreamReply } from './common.ts'
+import { Empty, Health, Id, Json, Keep, Labels, Mount, Received, Removed, StreamReply } from './common.ts'
 import { contract, verb } from './verb.ts'
 
 /** How one of pid, ipc, uts, cgroup is shared: `private`, `host`, or `path` (a namespace file such as /proc/7/ns/ipc). */
@@ -210,8 +210,7 @@ export const execContract = contract('exec', '1.0.0', {
         Type.Object({
           since: Type.Number(),
           until: Type.Number(),
-          stdout: Type.Integer(),
-          stderr: Type.Integer(),
+          ...Received.properties,
           /** The run that it was attached to is over. */
           ended: Type.Boolean(),
         }),
@@ -269,8 +268,7 @@ export const execContract = contract('exec', '1.0.0', {
     callers: e,
   }),
   'session.attach': verb({
-    summary:
-      'Another stream to an exec whose stream broke: input, and output from now on. It ends at once when the exec is over.',
+    summary: 'Another stream to an exec whose stream broke: input, and the output that the client does not have.',
     request: Type.Object({
       id: Id,
       tty: Type.Boolean(),
@@ -278,6 +276,7 @@ export const execContract = contract('exec', '1.0.0', {
       stdout: Type.Boolean(),
       stderr: Type.Boolean(),
       detachKeys: Type.String(),
+      has: Received,
     }),
     reply: StreamReply,
     callers: e,

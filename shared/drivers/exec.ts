@@ -26,6 +26,11 @@ export interface ExecDriver extends Driver {
   /** Runs one more process in a running container. Errors as `create`. */
   exec(spec: ExecSpec): Promise<SessionHandle>
   recoverSession(id: string, state: DriverState): SessionHandle | undefined
+  /**
+   * Reads the output of a session that was started with `attach`, from its beginning, also when it has ended and after a restart of the
+   * service, until `removeSession`. Undefined when that is not kept: a driver may keep no more than 8 MB of a session.
+   */
+  sessionOutput(id: string): OutputReader | undefined
   /** Ends a container that runs, and removes the runtime's state, the shim and the bundle. */
   remove(id: string): Promise<void>
   /** Ends a session that runs, and removes what there is of it. */
@@ -64,6 +69,9 @@ export interface OutputChunk {
   readonly channel: 1 | 2
   readonly data: Uint8Array
 }
+
+/** Reads until `ended` is aborted and all that was written before has been read, or `cancelled` is. */
+export type OutputReader = (ended: AbortSignal, cancelled: AbortSignal) => AsyncIterable<OutputChunk>
 
 /** stdio of a process. */
 export interface StdioConnection {

@@ -26,6 +26,10 @@ export class OciPaths {
     return join(this.sessions, id)
   }
 
+  sessionLog(id: string): string {
+    return join(this.sessions, id, 'output.log')
+  }
+
   attach(dir: string): string {
     return join(dir, SHIM_FILES.attach)
   }

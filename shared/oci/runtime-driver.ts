@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { earlyOutputLog, withEarlyOutput } from '../conmon/early-output.ts'
+import { keepBeginning, sessionLogReader, sessionLogArgs, withEarlyOutput } from '../conmon/session-log.ts'
 import { connectStdio } from '../conmon/stdio.ts'
 import { ExitDirectory } from '../conmon/exits.ts'
 import { RuntimeFailure, startShim, type ShimOptions } from '../conmon/shim.ts'
@@ -11,6 +11,7 @@ import type {
   DriverState,
   ExecDriver,
   ExecSpec,
+  OutputReader,
   ProbeResult,
   ProcessHandle,
   SessionHandle,
@@ -123,16 +124,17 @@ export class OciRuntimeDriver implements ExecDriver {
     const processFile = join(dir, 'process.json')
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     writeFileSync(processFile, JSON.stringify(spec.process), { mode: 0o600 })
-    const log = join(dir, 'output.log')
+    const log = this.#paths.sessionLog(spec.id)
     let stdio: StdioConnection | undefined
     const attached = async (): Promise<void> => {
+      keepBeginning(log)
       stdio = withEarlyOutput(connectStdio(this.#paths.attach(dir)), log)
     }
     try {
       const started = await startShim(
         {
           ...this.#shim(spec.container.id, dir, dir, joinedV2Group(spec.container.pid)),
-          logArgs: spec.attach ? earlyOutputLog(log) : ['-l', 'none'],
+          logArgs: spec.attach ? sessionLogArgs(log) : ['-l', 'none'],
           terminal: spec.terminal,
           stdin: spec.stdin,
           leaveStdinOpen: false,
@@ -154,6 +156,10 @@ export class OciRuntimeDriver implements ExecDriver {
   recoverSession(id: string, state: DriverState): SessionHandle | undefined {
     if (!existsSync(this.#paths.session(id))) return undefined
     return new OciSession(id, state as ProcessRecord, this.#paths)
+  }
+
+  sessionOutput(id: string): OutputReader | undefined {
+    return sessionLogReader(this.#paths.sessionLog(id))
   }
 
   async remove(id: string): Promise<void> {

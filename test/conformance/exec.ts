@@ -271,6 +271,44 @@ export function execConformance(name: string, folder: string): void {
         })
       }
 
+      const reread = async (id: string, ended: AbortSignal): Promise<string | undefined> => {
+        const read = driver.sessionOutput(id)
+        if (!read) return undefined
+        let text = ''
+        for await (const { channel, data } of read(ended, new AbortController().signal)) {
+          text += `${channel}${Buffer.from(data).toString()}`
+        }
+        return text
+      }
+
+      test('its output can be read from the beginning, while it runs, after a restart, and when it has ended', async () => {
+        const container = await sleeper()
+        const session = await exec(container, ['sh', '-c', 'echo one; read go; echo two >&2'], { stdin: true })
+        assert.ok(session.stdio)
+        await session.stdio.output[Symbol.asyncIterator]().next()
+        const over = new AbortController()
+        const rest = reread(session.id, over.signal)
+        await driver.close()
+        driver = await start()
+        assert.equal(await reread(session.id, AbortSignal.abort()), '1one\n')
+        await session.stdio.write(Buffer.from('go\n'))
+        await driver.recoverSession(session.id, session.state)?.exited
+        over.abort()
+        assert.equal(await rest, '1one\n2two\n')
+        assert.equal(await reread(session.id, AbortSignal.abort()), '1one\n2two\n')
+        await driver.removeSession(session.id)
+        assert.equal(await reread(session.id, AbortSignal.abort()), undefined)
+      })
+
+      test('of output that is not kept from its beginning nothing is given', async () => {
+        const session = await exec(await sleeper(), ['sh', '-c', 'yes 0123456789 | head -c 9000000'])
+        assert.ok(session.stdio)
+        assert.equal((await drain(session.stdio)).stdout.length, 9_000_000)
+        await session.exited
+        assert.equal(await reread(session.id, AbortSignal.abort()), undefined)
+        await driver.removeSession(session.id)
+      })
+
       test('runs detached', async () => {
         const session = await exec(await sleeper(), ['sh', '-c', 'exit 4'], { attach: false })
         assert.equal(session.stdio, undefined)

@@ -1,4 +1,4 @@
-import type { FactOf, StreamRef } from '../../../shared/contracts/index.ts'
+import type { FactOf, Received, StreamRef } from '../../../shared/contracts/index.ts'
 import { conflict, GantryError, invalid, isKind } from '../../../shared/errors/index.ts'
 import { parseDetachKeys } from '../../../shared/tty/detach-keys.ts'
 import { checkBody } from '../config/body.ts'
@@ -93,8 +93,12 @@ export function startExec(engine: Engine, request: StartRequest): Promise<{ tty:
   })
 }
 
-/** Another stream to one that was started attached, for a client whose stream was lost. */
-export async function attachExec(engine: Engine, id: string): Promise<{ tty: boolean; stream: StreamRef }> {
+/** Another stream to one that was started attached, for a client whose stream broke and who has the first bytes of the output. */
+export async function attachExec(
+  engine: Engine,
+  id: string,
+  has: Received,
+): Promise<{ tty: boolean; stream: StreamRef }> {
   const { config, status } = engine.execs.find(id)
   if (status === 'created') throw conflict(`Exec ${id} has not been started`)
   const tty = config.Tty ?? false
@@ -105,6 +109,7 @@ export async function attachExec(engine: Engine, id: string): Promise<{ tty: boo
     stdout: config.AttachStdout ?? false,
     stderr: config.AttachStderr ?? false,
     detachKeys: config.DetachKeys ?? '',
+    has,
   })
   return { tty, stream }
 }

@@ -1,11 +1,9 @@
 import type { ProcessHandle } from '../../../shared/drivers/index.ts'
 import type { StreamRef } from '../../../shared/contracts/index.ts'
-import type { StreamConnection, StreamServer } from '../../../shared/streams/index.ts'
+import type { StreamServer } from '../../../shared/streams/index.ts'
 import { Attachment, type AttachmentOptions } from './attachment.ts'
 import { StdioHub } from './hub.ts'
-import { offerAttachment } from './offer.ts'
-
-type Send = (stream: StreamConnection) => Promise<void>
+import { offerAttachment, type Send } from './offer.ts'
 
 interface StdioFacts {
   readonly tty: boolean

@@ -5,7 +5,7 @@ import type { Attachment } from './attachment.ts'
 /** A client that asked for a stream but has not opened it by then will not come; until then it may hold up the process's output. */
 const OPEN_WITHIN_MS = 10_000
 
-type Send = (stream: StreamConnection) => Promise<void>
+export type Send = (stream: StreamConnection) => Promise<void>
 
 /**
  * Offers a stream for an attachment. `before` runs when it is opened; `output`, beside it, sends output that does not come by way of the

@@ -1,3 +1,4 @@
+import type { Received } from '../../../shared/contracts/index.ts'
 import { internal } from '../../../shared/errors/index.ts'
 import { CHANNEL, type StreamConnection } from '../../../shared/streams/index.ts'
 
@@ -7,11 +8,7 @@ type Output = Pick<StreamConnection, 'send' | 'closed'>
  * Sends output from its beginning to a client that has the first bytes of each channel already: they are not sent again.
  * @throws `internal` when there was less than the client has: then it is not known what it missed.
  */
-export async function sendRest(
-  stream: Output,
-  has: { readonly stdout: number; readonly stderr: number },
-  send: (stream: Output) => Promise<void>,
-): Promise<void> {
+export async function sendRest(stream: Output, has: Received, send: (stream: Output) => Promise<void>): Promise<void> {
   const left = new Map<number, number>([
     [CHANNEL.stdout, has.stdout],
     [CHANNEL.stderr, has.stderr],

@@ -1,8 +1,9 @@
+import type { Received } from '../../../shared/contracts/index.ts'
 import { invalid } from '../../../shared/errors/index.ts'
 import type { Call } from '../http/call.ts'
 import { STREAMED, type Handler } from '../http/route.ts'
 import { hangUp, hijack, startReply } from '../streams/reply.ts'
-import { splice, type Sent, type SpliceOptions } from '../streams/splice.ts'
+import { splice, type SpliceOptions } from '../streams/splice.ts'
 import { streamMediaType, SYSTEM_ERROR } from '../streams/stdcopy.ts'
 import { finish, write, writeFrame } from '../streams/write.ts'
 import type { StreamConnection } from '../../../shared/streams/index.ts'
@@ -56,7 +57,7 @@ export const attach: Handler = async (call, backend) => {
     detachKeys: query.text('detachKeys'),
   }
   const { stream, tty, point } = await backend.engine['container.attach'](request)
-  const again = async (sent: Sent): Promise<StreamConnection> => {
+  const again = async (sent: Received): Promise<StreamConnection> => {
     const reply = await backend.engine['container.attach']({
       ...request,
       ...(point && { resume: { ...point, ...sent } }),

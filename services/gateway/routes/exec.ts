@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Received } from '../../../shared/contracts/index.ts'
 import { invalid } from '../../../shared/errors/index.ts'
 import type { Backend } from '../backend.ts'
 import type { Call } from '../http/call.ts'
@@ -28,8 +29,8 @@ const start: Handler = async (call, backend) => {
   const reply = await begin(call, backend, { detach: body.Detach === true, tty, consoleSize: body.ConsoleSize })
   if (reply === 'failed') return STREAMED
   if (!reply.stream) return ok()
-  const again = async (): Promise<StreamConnection> => {
-    const { stream } = await backend.engine['exec.attach']({ id: call.param('id') })
+  const again = async (has: Received): Promise<StreamConnection> => {
+    const { stream } = await backend.engine['exec.attach']({ id: call.param('id'), has })
     return backend.open(stream)
   }
   await hijackTo(call, { connection: backend.open(reply.stream), tty: reply.tty, stdin: true, again })

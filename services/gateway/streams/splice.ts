@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Received } from '../../../shared/contracts/index.ts'
 import { cancelled, isKind } from '../../../shared/errors/index.ts'
 import { CHANNEL, type StreamConnection } from '../../../shared/streams/index.ts'
 import { write, writeFrame, type Sink } from './write.ts'
@@ -12,12 +13,7 @@ export interface SpliceOptions {
   /** Milliseconds to hold the first output back, so that it does not share a packet with the reply's header. */
   readonly holdMs?: number
   /** Where the rest comes from when the stream breaks, given how many bytes of each channel the client has. */
-  readonly again?: (sent: Sent) => Promise<StreamConnection>
-}
-
-export interface Sent {
-  readonly stdout: number
-  readonly stderr: number
+  readonly again?: (has: Received) => Promise<StreamConnection>
 }
 
 /** A service that dies again and again while it is attached to must not keep the client for ever. */
@@ -89,8 +85,8 @@ class Ends {
   }
 
   async #reconnect(again: NonNullable<SpliceOptions['again']>): Promise<void> {
-    const sent = { stdout: this.#sent.get(CHANNEL.stdout) ?? 0, stderr: this.#sent.get(CHANNEL.stderr) ?? 0 }
-    this.#connection = await again(sent)
+    const has = { stdout: this.#sent.get(CHANNEL.stdout) ?? 0, stderr: this.#sent.get(CHANNEL.stderr) ?? 0 }
+    this.#connection = await again(has)
     if (this.#sink.destroyed) this.leave()
     else if (this.#inputEnded) await this.#connection.sendEof(CHANNEL.stdin)
   }

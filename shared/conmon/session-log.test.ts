@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import type { OutputChunk, StdioConnection } from '../drivers/exec.ts'
-import { withEarlyOutput } from './early-output.ts'
+import { withEarlyOutput } from './session-log.ts'
 
 const record = (stream: string, text: string): string => `2026-11-21T01:59:35.883803549+00:00 ${stream} F ${text}\n`
 
