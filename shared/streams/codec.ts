@@ -2,7 +2,7 @@ import type { Frame } from './types.ts'
 
 /**
  * The message `Frame` of streams.proto in protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), written by
- * hand: three fields need no library, and the data is copied once only.
+ * hand: four fields need no library, and the data is copied once only.
  */
 
 /** What is sent: data in pieces, which travel as one. */
@@ -10,6 +10,12 @@ export interface WireFrame {
   readonly channel: number
   readonly parts: readonly Uint8Array[]
   readonly eof: boolean
+  readonly end?: string
+}
+
+/** What is received; with `end` it is the last one. */
+export interface ReceivedFrame extends Frame {
+  readonly end?: string
 }
 
 const VARINT = 0
@@ -20,17 +26,19 @@ const FIXED32 = 5
 const CHANNEL_TAG = (1 << 3) | VARINT
 const DATA_TAG = (2 << 3) | BYTES
 const EOF_TAG = (3 << 3) | VARINT
+const END_TAG = (4 << 3) | BYTES
 
-/** Tag and value of `channel`, of `eof`, and tag and length of `data`. */
-const LONGEST_HEADER = 6 + 2 + 6
+/** Tag and value of `channel`, of `eof`, tag and length of `data` and of `end`. */
+const LONGEST_HEADER = 6 + 2 + 6 + 6
 
 const EMPTY = new Uint8Array(0)
 
 /** Fields with default values are left out, as protobuf does. */
-export function encodeFrame({ channel, parts, eof }: WireFrame): Buffer {
+export function encodeFrame({ channel, parts, eof, end }: WireFrame): Buffer {
   let length = 0
   for (const part of parts) length += part.length
-  const buffer = Buffer.allocUnsafe(LONGEST_HEADER + length)
+  const endLength = end === undefined ? 0 : Buffer.byteLength(end)
+  const buffer = Buffer.allocUnsafe(LONGEST_HEADER + length + endLength)
   let at = 0
   if (channel !== 0) {
     buffer[at++] = CHANNEL_TAG
@@ -48,23 +56,30 @@ export function encodeFrame({ channel, parts, eof }: WireFrame): Buffer {
       at += part.length
     }
   }
+  if (end !== undefined) {
+    buffer[at++] = END_TAG
+    at = writeVarint(buffer, at, endLength)
+    at += buffer.write(end, at)
+  }
   return buffer.subarray(0, at)
 }
 
 /** The data is a view of `buffer`. Unknown fields are skipped. Throws RangeError when the message is cut or malformed. */
-export function decodeFrame(buffer: Uint8Array): Frame {
+export function decodeFrame(buffer: Uint8Array): ReceivedFrame {
   let channel = 0
   let data: Uint8Array = EMPTY
   let eof = false
+  let end: string | undefined
   const reader = new Reader(buffer)
   while (!reader.done) {
     const tag = reader.varint()
     if (tag === CHANNEL_TAG) channel = reader.varint()
     else if (tag === DATA_TAG) data = reader.bytes(reader.varint())
     else if (tag === EOF_TAG) eof = reader.varint() !== 0
+    else if (tag === END_TAG) end = Buffer.from(reader.bytes(reader.varint())).toString()
     else skip(reader, tag & 7)
   }
-  return { channel, data, eof }
+  return end === undefined ? { channel, data, eof } : { channel, data, eof, end }
 }
 
 function skip(reader: Reader, type: number): void {

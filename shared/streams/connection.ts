@@ -1,18 +1,19 @@
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js'
-import type { WireFrame } from './codec.ts'
+import { fromWire, toWire, type WireError } from '../errors/index.ts'
+import type { ReceivedFrame, WireFrame } from './codec.ts'
 import { Outbox } from './outbox.ts'
-import { fromStatus, toStatus } from './status.ts'
+import { broken, fromStatus, toStatus } from './status.ts'
 import type { Frame, StreamConnection } from './types.ts'
 
-type ClientCall = ClientDuplexStream<WireFrame, Frame>
-type ServerCall = ServerDuplexStream<Frame, WireFrame>
+type ClientCall = ClientDuplexStream<WireFrame, ReceivedFrame>
+type ServerCall = ServerDuplexStream<ReceivedFrame, WireFrame>
 
 /** Senders wait when that much waits to be written. */
 const HIGH_WATER = 512 * 1024
 
 const nothing = (): void => undefined
 
-/** A gRPC duplex call as a StreamConnection. `fail` differs on the two sides. */
+/** A gRPC duplex call as a StreamConnection; streams.proto says how it ends. */
 export class GrpcConnection implements StreamConnection {
   readonly frames: AsyncIterable<Frame>
   readonly #call: ClientCall | ServerCall
@@ -24,15 +25,17 @@ export class GrpcConnection implements StreamConnection {
   #room: PromiseWithResolvers<void> | undefined
   /** Done, once, when all that was sent has left. */
   #last: (() => void) | undefined
+  /** Why the call broke: it may have before anybody read from it. */
+  #error: unknown
 
   constructor(call: ClientCall | ServerCall, side: 'client' | 'server') {
     this.#call = call
     this.#side = side
-    this.frames = read(call)
+    this.frames = side === 'server' ? read(call) : this.#readToEnd()
     const over = (): void => this.#ended()
     call.once('close', over)
     call.once('error', over)
-    call.on('error', () => undefined)
+    call.on('error', (error) => (this.#error ??= error))
     if (side === 'server') call.once('cancelled', over)
     else (call as ClientCall).once('status', over)
   }
@@ -57,12 +60,38 @@ export class GrpcConnection implements StreamConnection {
   }
 
   end(): void {
-    this.#afterAll(() => this.#call.end())
+    this.#finish('', () => this.#call.end())
   }
 
   fail(error: unknown): void {
-    if (this.#side === 'server') this.#afterAll(() => this.#call.emit('error', toStatus(error)))
-    else (this.#call as ClientCall).cancel()
+    if (this.#side === 'client') (this.#call as ClientCall).cancel()
+    else this.#finish(JSON.stringify(toWire(error)), () => this.#call.emit('error', toStatus(error)))
+  }
+
+  /** The server's last frame; when the client has seen that, `close` closes the call. */
+  #finish(end: string, close: () => void): void {
+    this.#afterAll(() => {
+      if (this.#over.signal.aborted) return
+      this.#call.write({ channel: 0, parts: [], eof: false, end })
+      if (this.#call.readableEnded) close()
+      else this.#call.once('end', close)
+      drain(this.#call)
+    })
+  }
+
+  async *#readToEnd(): AsyncGenerator<Frame> {
+    for await (const frame of read(this.#call)) {
+      if (frame.end === undefined) {
+        yield frame
+        continue
+      }
+      this.#afterAll(() => this.#call.end())
+      // Up to gRPC's own end.
+      drain(this.#call)
+      if (frame.end !== '') throw fromWire(JSON.parse(frame.end) as WireError)
+      return
+    }
+    throw this.#error === undefined ? broken('it has no end') : fromStatus(this.#error)
   }
 
   get #gone(): boolean {
@@ -105,11 +134,16 @@ export class GrpcConnection implements StreamConnection {
   }
 }
 
-async function* read(call: ClientCall | ServerCall): AsyncGenerator<Frame> {
+async function* read(call: ClientCall | ServerCall): AsyncGenerator<ReceivedFrame> {
   try {
     // A reader that stops early must not tear down the other direction.
-    for await (const frame of call.iterator({ destroyOnReturn: false })) yield frame as Frame
+    for await (const frame of call.iterator({ destroyOnReturn: false })) yield frame as ReceivedFrame
   } catch (error) {
     throw fromStatus(error)
   }
+}
+
+/** What still comes is dropped, but for what somebody who reads it takes. */
+function drain(call: ClientCall | ServerCall): void {
+  call.on('data', nothing)
 }

@@ -5,10 +5,9 @@ import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-j
 import type { StreamRef } from '../contracts/index.ts'
 import { notFound } from '../errors/index.ts'
 import type { Logger } from '../log/index.ts'
-import { decodeFrame, encodeFrame, type WireFrame } from './codec.ts'
+import { decodeFrame, encodeFrame, type ReceivedFrame, type WireFrame } from './codec.ts'
 import { GrpcConnection } from './connection.ts'
-import { toStatus } from './status.ts'
-import type { Frame, StreamConnection, StreamServer } from './types.ts'
+import type { StreamConnection, StreamServer } from './types.ts'
 import { OPEN_PATH, TICKET_KEY } from './wire.ts'
 
 const TICKET_LIFE_MS = 60_000
@@ -26,13 +25,13 @@ export async function createStreamServer(options: { path: string; log: Logger })
     return serve
   }
 
-  const open = (call: ServerDuplexStream<Frame, WireFrame>): void => {
+  const open = (call: ServerDuplexStream<ReceivedFrame, WireFrame>): void => {
     const serve = take(String(call.metadata.get(TICKET_KEY)[0] ?? ''))
+    const connection = new GrpcConnection(call, 'server')
     if (!serve) {
-      call.emit('error', toStatus(notFound('this stream ticket is unknown, used or older than a minute: ask again')))
+      connection.fail(notFound('this stream ticket is unknown, used or older than a minute: ask again'))
       return
     }
-    const connection = new GrpcConnection(call, 'server')
     serve(connection).then(
       () => connection.end(),
       (error: unknown) => {

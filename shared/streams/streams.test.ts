@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { GantryError, conflict } from '../errors/index.ts'
 import { createLogger } from '../log/index.ts'
 import { closeStreamClients, createStreamServer, openStream, type StreamServer } from './index.ts'
@@ -53,6 +55,41 @@ test('an error of the server keeps its kind and words', async () => {
       for await (const _ of client.frames);
     },
     (e: unknown) => e instanceof GantryError && e.kind === 'conflict' && e.message === 'taken by x',
+  )
+})
+
+test('what was sent arrives, however quickly the server ends and whatever the client writes meanwhile', async () => {
+  for (let i = 0; i < 100; i++) {
+    const client = openStream(server.offer((c) => c.send(1, Buffer.from(`out ${i}`))))
+    for (let n = 0; n < 20; n++) {
+      await client.send(0, Buffer.from('in'))
+      await turn()
+    }
+    await client.sendEof(0)
+    let text = ''
+    for await (const { data } of client.frames) text += Buffer.from(data).toString()
+    assert.equal(text, `out ${i}`)
+  }
+})
+
+test('a stream that breaks before it is read is no stream that has ended', async () => {
+  const other = await createStreamServer({ path: join(dir, 'other.sock'), log: createLogger('test', 'silent') })
+  const opened = Promise.withResolvers<void>()
+  const client = openStream(
+    other.offer(async (c) => {
+      await c.send(1, Buffer.from('some'))
+      opened.resolve()
+      await new Promise(() => undefined)
+    }),
+  )
+  await opened.promise
+  await other.close()
+  if (!client.closed.aborted) await once(client.closed, 'abort')
+  await assert.rejects(
+    async () => {
+      for await (const _ of client.frames);
+    },
+    (e: unknown) => e instanceof GantryError && ['unavailable', 'cancelled'].includes(e.kind),
   )
 })
 

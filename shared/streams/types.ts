@@ -12,15 +12,15 @@ export interface Frame {
 
 /** Either end of a byte stream. */
 export interface StreamConnection {
-  /** Frames from the other side; ends when it ended its side, throws its error. */
+  /** Frames from the other side; ends when it ended its side, throws its error. `unavailable` when the stream broke. */
   readonly frames: AsyncIterable<Frame>
   /** Sends; resolves when there is room for more (back-pressure), at once when the other side is gone. */
   send(channel: number, data: Uint8Array): Promise<void>
   /** Says that nothing more comes on this channel. */
   sendEof(channel: number): Promise<void>
-  /** Ends this side, after all that was sent; the server's end closes the stream. */
+  /** The server's end of the stream, after all that was sent. */
   end(): void
-  /** Ends it with an error that the other side's `frames` throws. */
+  /** Ends it with an error that the other side's `frames` throws; a client's cancels it. */
   fail(error: unknown): void
   /** Aborted when the stream is over, for whatever reason. */
   readonly closed: AbortSignal
