@@ -18,18 +18,15 @@ export class Attachments {
   networkId = (ref: string): string =>
     this.#p.context.records.networkNamed(ref === 'default' ? 'bridge' : ref)?.id ?? ref
 
-  /** Adds an endpoint; when that fails nothing is left of it. `settle` follows. */
+  /** Adds an endpoint; when that fails nothing is left of it. `settle` follows, and `confirm`. */
   async attach(sandbox: SandboxRecord, request: EndpointRequest): Promise<Placed> {
     const { records, store } = this.#p.context
     const planned = store.transaction(() => this.#p.endpoints.plan(sandbox, request))
     const netns = netnsOf(this.#p, sandbox) ?? ''
     try {
-      const placed = await this.#p.endpoints.attach(planned, netns)
-      store.transaction(() => {
-        records.putEndpoint(placed.endpoint)
-        this.#remember(sandbox.id, placed.network.id, request)
-        store.emit(networkEvent('connect', placed.network, sandbox.id))
-      })
+      const { endpoint, network } = await this.#p.endpoints.attach(planned, netns)
+      const placed: Placed = { network, endpoint: { ...endpoint, phase: 'creating' } }
+      records.putEndpoint(placed.endpoint)
       return placed
     } catch (error) {
       await this.#p.endpoints.detach(planned, netns).catch((failure: unknown) => {
@@ -38,6 +35,19 @@ export class Attachments {
       store.transaction(() => this.#p.endpoints.forget(planned))
       throw error
     }
+  }
+
+  /** Endpoints of which all is there now: from here on they are the sandbox's, and that is told. */
+  confirm(sandboxId: string, added: readonly Placed[]): void {
+    const { records, store } = this.#p.context
+    store.transaction(() => {
+      for (const { endpoint, network } of added) {
+        records.setEndpointPhase(endpoint.id, 'ready')
+        this.#remember(sandboxId, network.id, endpoint.request)
+        store.emit(networkEvent('connect', network, sandboxId))
+      }
+    })
+    this.#p.nameFiles.tellLinkers(sandboxId)
   }
 
   /** Gives an endpoint that is there another request, as far as that needs no other endpoint. `settle` follows. */
@@ -49,15 +59,17 @@ export class Attachments {
     })
   }
 
-  /** Takes an endpoint away. `settle` follows. */
+  /** Takes an endpoint away; of one that was never confirmed nothing is told. `settle` follows. */
   async detach(sandbox: SandboxRecord, placed: Placed): Promise<void> {
     const { records, store } = this.#p.context
-    records.setEndpointPhase(placed.endpoint.id, 'deleting')
+    const known = records.endpointsOf(sandbox.id).find((e) => e.id === placed.endpoint.id)
+    const confirmed = known !== undefined && known.phase !== 'creating'
+    if (confirmed) records.setEndpointPhase(placed.endpoint.id, 'deleting')
     await this.#p.endpoints.detach(placed, netnsOf(this.#p, sandbox) ?? '')
     store.transaction(() => {
       this.#p.endpoints.forget(placed)
       this.#remember(sandbox.id, placed.network.id, undefined)
-      store.emit(networkEvent('disconnect', placed.network, sandbox.id))
+      if (confirmed) store.emit(networkEvent('disconnect', placed.network, sandbox.id))
     })
   }
 

@@ -59,6 +59,7 @@ export class Connections {
     const placed = await this.#attachments.attach(sandbox, request)
     try {
       await this.#attachments.settle(readySandbox(this.#p, sandbox.id), before)
+      this.#attachments.confirm(sandbox.id, [placed])
     } catch (error) {
       await this.#takeBack(sandbox, placed).catch((failure: unknown) => {
         this.#p.context.log.warn({ endpoint: placed.endpoint.id, failure }, 'a failed connect could not be taken back')

@@ -166,8 +166,10 @@ export class Sandboxes {
       if (isWanted(wanted, placed)) missing.delete(placed.network.id)
       else await this.#attachments.detach(sandbox, placed)
     }
-    for (const wish of missing.values()) await this.#attachments.attach(sandbox, wish)
+    const added: Placed[] = []
+    for (const wish of missing.values()) added.push(await this.#attachments.attach(sandbox, wish))
     await this.#attachments.settle(sandbox, before)
+    this.#attachments.confirm(sandbox.id, added)
   }
 
   async delete(id: string): Promise<void> {

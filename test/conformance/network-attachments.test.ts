@@ -52,6 +52,14 @@ const restart = async (): Promise<void> => {
   await net.stop()
   net = await startNetworkService(dir, engine)
 }
+/** What was told of a container's networks since `from` events. */
+const told = (id: string, from: number): string[] =>
+  net
+    .events()
+    .slice(from)
+    .map(({ payload }) => payload)
+    .filter(({ Actor }) => Actor.Attributes['container'] === id)
+    .map(({ Action, Actor }) => `${Action} ${Actor.Attributes['name']}`)
 const served: ChildProcess[] = []
 /** A web server in a container, on IPv4 and IPv6. */
 function serve(info: SandboxInfo, page: string): void {
@@ -95,21 +103,38 @@ void describe('a connect that fails at its end', () => {
     },
   }
   for (const [what, breakIt] of Object.entries(faults)) {
-    void it(`at ${what} leaves the other networks, ports and routes as they were`, async () => {
+    void it(`at ${what} leaves the other networks, ports and routes as they were, and tells nothing`, async () => {
       await network('a-first', { EnableIPv6: true })
       const request = sandbox('half', { ports: [port(0)] })
       const info = await net.call('sandbox.create', request)
       const was = [routes(info), led()]
+      const events = net.events().length
       breakIt()
       await assert.rejects(connect(request.id, 'a-first'), /broken/).finally(() => mock.restoreAll())
       assert.deepEqual(await inspect(request.id), info)
       assert.deepEqual([routes(info), led()], was)
+      assert.deepEqual(told(request.id, events), [])
       assert.equal((await connect(request.id, 'a-first')).endpoints.length, 2, 'it can be tried again')
       await disconnect(request.id, 'a-first')
+      assert.deepEqual(told(request.id, events), ['connect a-first', 'disconnect a-first'])
       await net.call('network.remove', { ref: 'a-first' })
       await net.call('sandbox.delete', { id: request.id })
     })
   }
+
+  void it('because the service dies leaves no endpoint, and tells nothing', async () => {
+    await network('a-first')
+    const request = sandbox('half')
+    const info = await net.call('sandbox.create', request)
+    const events = net.events().length
+    await connect(request.id, 'a-first')
+    net.store.run("UPDATE endpoints SET phase = 'creating' WHERE position = 1")
+    await restart()
+    assert.deepEqual(await inspect(request.id), info)
+    assert.deepEqual(told(request.id, events), ['connect a-first'], 'before it died, in this test')
+    await net.call('sandbox.delete', { id: request.id })
+    await net.call('network.remove', { ref: 'a-first' })
+  })
 
   void it('at a port that is taken reserves nothing', async () => {
     await network('inner', { Internal: true })
@@ -120,8 +145,10 @@ void describe('a connect that fails at its end', () => {
     await net.call('sandbox.create', one)
     const info = await net.call('sandbox.create', two)
     assert.deepEqual(info.ports, [])
+    const events = net.events().length
     await assert.rejects(connect(two.id, 'bridge'), /endpoint two .*port is already allocated.*container one/)
     assert.deepEqual(await inspect(two.id), info)
+    assert.deepEqual(told(two.id, events), [])
     closeSocket(bindSocket('tcp', '0.0.0.0', 18301))
     for (const { id } of [one, two]) await net.call('sandbox.delete', { id })
     await net.call('network.remove', { ref: 'inner' })
