@@ -189,14 +189,17 @@ export class PortAllocator {
     dropped.push(row)
   }
 
-  /** Holds the port for a request: the one asked for (or `known`, which its other addresses have), or a free one of its range. */
+  /**
+   * Holds the port for a request: the one asked for, or any free one of its range. That is `known`, which its other addresses have,
+   * where it is free; those keep it in any case.
+   */
   #choose(request: PortRequest, addresses: readonly string[], known: number | undefined, opened: HostPort[]): number {
     const { protocol, hostPort, hostPortEnd = hostPort } = request
-    const fixed = known ?? (hostPort !== 0 && hostPortEnd === hostPort ? hostPort : undefined)
-    if (fixed !== undefined) {
-      this.#take({ protocol, hostPort: fixed }, addresses, opened)
-      return fixed
+    if (hostPort !== 0 && hostPortEnd === hostPort) {
+      this.#take({ protocol, hostPort }, addresses, opened)
+      return hostPort
     }
+    if (known !== undefined && !this.#tryTake({ protocol, hostPort: known }, addresses, opened)) return known
     const any = hostPort === 0
     const { first, last } = any ? this.#host.range() : { first: hostPort, last: hostPortEnd }
     if (last < first) throw invalid(`invalid host port range ${first}-${last}: its end is before its beginning`)

@@ -215,6 +215,20 @@ test('other families: what is right stays, the rest comes and goes', () => {
   assert.deepEqual([...host.held], [])
 })
 
+test('a port of no particular number that is busy on a further address is another one there, and stays on the first', () => {
+  for (const [request, first, second] of [
+    [tcp('', 0), '0.0.0.0:32768', ':::32770'],
+    [tcp('', 8080, { hostPortEnd: 8082 }), '0.0.0.0:8080', ':::8082'],
+  ] as const) {
+    const host = new FakeHost(['tcp :::32768', 'tcp :::32769', 'tcp :::8080', 'tcp :::8081'])
+    const ports = new PortAllocator(newStore(), host)
+    ports.reserve('x', 'x', [tcp('', 32769), tcp('', 32770)], V4)
+    assert.deepEqual(shown(ports.reserve('a', 'a', [request], V4)), [first])
+    assert.deepEqual(shown(ports.reserve('a', 'a', [request], BOTH)), [first, second])
+    assert.deepEqual(shown(ports.reserve('a', 'a', [request], BOTH)), [first, second], 'and so they stay')
+  }
+})
+
 test('a port moves to another address of the host, and keeps its number', () => {
   const host = new FakeHost()
   const ports = new PortAllocator(newStore(), host)
