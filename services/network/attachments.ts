@@ -93,7 +93,7 @@ export class Attachments {
     if (netns !== null) applyDefaultRoutes(netns, before, placed)
     if (sandbox.mode === 'private') {
       this.#p.publishing.adapt(sandbox, placed, ports)
-      await this.#p.publishing.apply(sandbox.id, placed)
+      await this.#p.publishing.apply(sandbox, placed)
     }
     this.#p.nameFiles.refresh(sandbox, placed)
     this.#p.nameFiles.tellLinkers(sandbox.id)

@@ -23,22 +23,35 @@ export interface NetworkContext {
   readonly background: Background
 }
 
-/** The driver's view of a network. */
-export const networkSpec = (n: NetworkRecord): NetworkSpec => ({
+/** A network's driver, and the network as that sees it. */
+export function driven(
+  { drivers }: Pick<NetworkContext, 'drivers'>,
+  n: NetworkRecord,
+): { driver: NetworkDriver; spec: NetworkSpec } {
+  const driver = drivers.get(n.driver)
+  return { driver, spec: networkSpec(driver, n) }
+}
+
+const networkSpec = ({ manifest }: NetworkDriver, n: NetworkRecord): NetworkSpec => ({
   id: n.id,
   name: n.name,
   subnets: n.pools.map(({ cidr, gateway }) => ({ cidr, gateway })),
   internal: n.internal,
   ipv6: n.ipv6,
-  options: driverOptions(n.options),
+  options: driverOptions(n.options, manifest),
 })
 
 /** Addresses of an endpoint with their networks' prefix lengths. */
 export const endpointAddresses = (network: NetworkRecord, e: Pick<EndpointRecord, 'ipv4' | 'ipv6'>): string[] =>
-  [e.ipv4, e.ipv6].flatMap((address) => {
-    const pool = poolOf(network, address)
-    return pool ? [`${address}/${pool.cidr.split('/')[1] ?? ''}`] : []
-  })
+  [e.ipv4, e.ipv6].map((address) => withPrefix(network, address)).filter((address) => address !== '')
+
+/** `10.1.2.3/24`; empty where there is no address. */
+export const withPrefix = (network: NetworkRecord, address: string): string =>
+  address === '' ? '' : `${address}/${prefixLength(network, address)}`
+
+/** The prefix length that an address has on a network; 0 where there is no address. */
+export const prefixLength = (network: NetworkRecord, address: string): number =>
+  Number(poolOf(network, address)?.cidr.split('/')[1] ?? 0)
 
 /** The pool of a network that an address is of; the network may have several of a family. */
 export function poolOf(network: NetworkRecord, address: string): Pool | undefined {

@@ -2,7 +2,7 @@ import type { EndpointRequest } from '../../shared/contracts/index.ts'
 import type { EndpointSpec } from '../../shared/drivers/index.ts'
 import { forbidden, invalid } from '../../shared/errors/index.ts'
 import { randomBytes } from 'node:crypto'
-import { contains, endpointAddresses, type NetworkContext, networkSpec } from './context.ts'
+import { contains, driven, endpointAddresses, type NetworkContext } from './context.ts'
 import type { Placed } from './gateway.ts'
 import { DEFAULT_BRIDGE } from './network-options.ts'
 import { firewallNetwork, type Networks } from './networks.ts'
@@ -96,9 +96,9 @@ export class Endpoints {
 
   /** Makes it real. The returned record is ready, and is the caller's to write. */
   async attach({ endpoint, network }: Placed, netns: string): Promise<Placed> {
-    const driver = this.#c.drivers.get(network.driver)
+    const { driver, spec } = driven(this.#c, network)
     const state = network.state ?? { version: 1 }
-    const result = await driver.createEndpoint(networkSpec(network), state, endpointSpec(network, endpoint, netns))
+    const result = await driver.createEndpoint(spec, state, endpointSpec(network, endpoint, netns))
     return {
       network,
       endpoint: { ...endpoint, state: result.state, hostInterface: result.hostInterface ?? '', phase: 'ready' },
@@ -107,8 +107,8 @@ export class Endpoints {
 
   /** Takes it out of traffic at once; the promise resolves when its interface is gone. */
   detach({ endpoint, network }: Placed, netns: string): Promise<void> {
-    const driver = this.#c.drivers.get(network.driver)
-    return driver.deleteEndpoint(networkSpec(network), endpointSpec(network, endpoint, netns), endpoint.state)
+    const { driver, spec } = driven(this.#c, network)
+    return driver.deleteEndpoint(spec, endpointSpec(network, endpoint, netns), endpoint.state)
   }
 
   /** Gives its address back and forgets it, in the caller's transaction. */

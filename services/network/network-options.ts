@@ -1,3 +1,4 @@
+import type { DriverManifest } from '../../shared/drivers/index.ts'
 import { invalid } from '../../shared/errors/index.ts'
 
 type Options = Readonly<Record<string, string>>
@@ -22,12 +23,14 @@ export function flagOption(options: Options, name: string): boolean | undefined 
 }
 
 /**
- * The options that are the driver's to honour or to refuse. A name in a domain of somebody else's (`com.example.owner`) is a note of
- * theirs, kept and shown like a label.
+ * The options that are the driver's to honour or to refuse: those that it declares, and all with Docker's prefix. Any other name is a
+ * note of the user's, kept and shown like a label, as Docker does.
  */
-export const driverOptions = (options: Options): Options =>
-  Object.fromEntries(
+export function driverOptions(options: Options, { options: schema }: Pick<DriverManifest, 'options'>): Options {
+  const declared = 'properties' in schema ? Object.keys(schema.properties as object) : []
+  return Object.fromEntries(
     Object.entries(options).filter(
-      ([name]) => (name.startsWith(P) || !name.includes('.')) && name !== ENABLE_IPV4 && name !== ENABLE_IPV6,
+      ([name]) => declared.includes(name) || (name.startsWith(P) && name !== ENABLE_IPV4 && name !== ENABLE_IPV6),
     ),
   )
+}

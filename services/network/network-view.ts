@@ -1,6 +1,6 @@
 import type { Filters, Json } from '../../shared/contracts/index.ts'
 import { invalid } from '../../shared/errors/index.ts'
-import { poolOf } from './context.ts'
+import { withPrefix } from './context.ts'
 import type { EndpointRecord, NetworkRecord } from './records.ts'
 
 /** One user of a network, for its `Containers`. */
@@ -10,9 +10,6 @@ export interface NetworkUser {
   readonly container: string
   readonly name: string
 }
-
-const withPrefix = (address: string, network: NetworkRecord): string =>
-  address === '' ? '' : `${address}/${poolOf(network, address)?.cidr.split('/')[1] ?? ''}`
 
 /** A network in Docker's form (API 1.51). */
 export function networkView(network: NetworkRecord, users: readonly NetworkUser[]): Json {
@@ -46,8 +43,8 @@ export function networkView(network: NetworkRecord, users: readonly NetworkUser[
           Name: name,
           EndpointID: endpoint.id,
           MacAddress: endpoint.mac,
-          IPv4Address: withPrefix(endpoint.ipv4, network),
-          IPv6Address: withPrefix(endpoint.ipv6, network),
+          IPv4Address: withPrefix(network, endpoint.ipv4),
+          IPv6Address: withPrefix(network, endpoint.ipv6),
         },
       ]),
     ),

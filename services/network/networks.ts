@@ -1,10 +1,12 @@
 import type { Filters, Json } from '../../shared/contracts/index.ts'
+import type { GatewayMode, HostSide } from '../../shared/drivers/index.ts'
 import { conflict, forbidden, invalid, isKind, notFound } from '../../shared/errors/index.ts'
 import { Locks } from '../../shared/async/locks.ts'
-import { type NetworkContext, networkSpec } from './context.ts'
+import { driven, type NetworkContext } from './context.ts'
 import { FinishedRemovals } from './finished-removals.ts'
-import type { FirewallNetwork } from './firewall/index.ts'
+import { FAMILIES, type Family, type FirewallNetwork } from './firewall/index.ts'
 import { hostRoutes } from './host-routes.ts'
+import type { PoolWish } from './ipam/index.ts'
 import { networkEvent, pruneEvent } from './network-events.ts'
 import { BRIDGE_NAME, DEFAULT_BRIDGE, flagOption } from './network-options.ts'
 import { type NetworkWish, readNetworkRequest } from './network-request.ts'
@@ -54,26 +56,27 @@ export class Networks {
     const network = store.transaction(() => {
       const holder = records.networkNamed(wish.name)
       if (holder) throw conflict(`network with name ${wish.name} already exists`)
-      const network: NetworkRecord = {
+      const bare: NetworkRecord = {
         ...settings,
         id,
         driver: driver.manifest.name,
-        pools:
-          needsPools === true
-            ? ipam.requestPools({ id, name: wish.name, onHostNetwork: connectivity === 'l2' }, wishes, routes)
-            : [],
+        pools: [],
         state: undefined,
         phase: 'creating',
         predefined: options.predefined,
         created: new Date().toISOString(),
       }
-      driver.validate(networkSpec(network))
+      const owner = { id, name: wish.name, onHostNetwork: connectivity === 'l2' }
+      const pools =
+        needsPools === true ? ipam.requestPools(owner, withoutIsolated(wishes, hostSideOf(this.#c, bare)), routes) : []
+      const network = { ...bare, pools }
+      driver.validate(driven(this.#c, network).spec)
       this.#refuseSharedBridge(network)
       records.putNetwork(network)
       return network
     })
     try {
-      const state = await driver.createNetwork(networkSpec(network))
+      const state = await driver.createNetwork(driven(this.#c, network).spec)
       const ready: NetworkRecord = { ...network, state, phase: 'ready' }
       const wall = firewallNetwork(this.#c, ready)
       if (wall) this.#c.firewall.addNetwork(wall)
@@ -97,7 +100,7 @@ export class Networks {
     const other = this.#c.records
       .networks()
       .filter((n) => n.phase !== 'gone' && n.driver === network.driver)
-      .find((n) => this.#c.drivers.get(n.driver).hostSide(networkSpec(n))?.interface === device)
+      .find((n) => hostSideOf(this.#c, n)?.interface === device)
     if (!other) return
     throw forbidden(
       `cannot create network ${network.name} (${device}): conflicts with network ${other.name} (${other.id}): ` +
@@ -107,7 +110,8 @@ export class Networks {
 
   async #undo(network: NetworkRecord): Promise<void> {
     this.#c.firewall.removeNetwork(network.id)
-    await this.#c.drivers.get(network.driver).deleteNetwork(networkSpec(network), undefined)
+    const { driver, spec } = driven(this.#c, network)
+    await driver.deleteNetwork(spec, undefined)
     this.#forget(network)
   }
 
@@ -225,7 +229,8 @@ export class Networks {
 
   /** Its device carries nothing any more when this returns. */
   #endDevice(network: NetworkRecord): Promise<void> {
-    return this.#c.drivers.get(network.driver).deleteNetwork(networkSpec(network), network.state)
+    const { driver, spec } = driven(this.#c, network)
+    return driver.deleteNetwork(spec, network.state)
   }
 
   #forgetWhenGone({ id, name }: NetworkRecord, gone: Promise<void>): void {
@@ -258,15 +263,28 @@ export class Networks {
 
 /** What the firewall must know of a network; undefined when it has no device on the host. */
 export function firewallNetwork(c: NetworkContext, network: NetworkRecord): FirewallNetwork | undefined {
-  if (!network.state) return undefined
-  const side = c.drivers.get(network.driver).hostSide(networkSpec(network))
+  const side = network.state && hostSideOf(c, network)
   if (!side) return undefined
+  const those = (test: (mode: GatewayMode) => boolean): Family[] => FAMILIES.filter((f) => test(side.gatewayMode[f]))
   return {
     id: network.id,
     bridge: side.interface,
     internal: network.internal,
     icc: side.icc,
-    masquerade: side.masquerade,
+    masquerade: side.masquerade ? those((mode) => mode !== 'routed') : [],
+    routed: those((mode) => mode === 'routed'),
+    unprotected: those((mode) => mode === 'nat-unprotected'),
     ipv6: network.ipv6,
   }
 }
+
+export function hostSideOf(c: Pick<NetworkContext, 'drivers'>, network: NetworkRecord): HostSide | undefined {
+  const { driver, spec } = driven(c, network)
+  return driver.hostSide(spec)
+}
+
+/** Where the host has no address of its own, none is kept for it, unless somebody asks for that. */
+const withoutIsolated = (wishes: readonly PoolWish[], side: HostSide | undefined): PoolWish[] =>
+  wishes.map((wish) =>
+    side?.gatewayMode[wish.v6 === true ? 'ipv6' : 'ipv4'] === 'isolated' ? { ...wish, withoutGateway: true } : wish,
+  )

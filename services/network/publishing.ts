@@ -1,10 +1,11 @@
 import { isIPv6 } from 'node:net'
 import type { PortBinding, PortRequest } from '../../shared/contracts/index.ts'
 import { GantryError } from '../../shared/errors/index.ts'
-import { type NetworkContext, networkSpec } from './context.ts'
+import type { NetworkContext } from './context.ts'
 import type { PublishedPort } from './firewall/index.ts'
 import { chooseDefaultRoute, type Placed } from './gateway.ts'
-import { type Families, isListenedOn, isRelayed, type OnRefusal } from './ports/index.ts'
+import { hostSideOf } from './networks.ts'
+import { type Families, isListenedOn, isRelayed, type OnRefusal, routedBindings, type Way } from './ports/index.ts'
 import type { NetworkRecord, SandboxRecord } from './records.ts'
 
 /** The endpoints that published ports lead to, of each family. */
@@ -15,8 +16,6 @@ interface Targets {
 
 /** What is done about a port that somebody else has. */
 export type IfTaken = 'refuse' | 'leave out'
-
-const familiesOf = ({ v4, v6 }: Targets): Families => ({ ipv4: v4 !== undefined, ipv6: v6 !== undefined })
 
 /** Reserves ports of the host and leads them to the container. */
 export class Publishing {
@@ -33,6 +32,14 @@ export class Publishing {
   #targets(endpoints: readonly Placed[]): Targets {
     const able = endpoints.filter(({ network }) => this.#publishes(network))
     return { v4: chooseDefaultRoute(able, false)?.placed, v6: chooseDefaultRoute(able, true)?.placed }
+  }
+
+  #families({ v4, v6 }: Targets): Families {
+    const way = (target: Placed | undefined, family: keyof Families): Way => {
+      if (!target) return 'none'
+      return hostSideOf(this.#c, target.network)?.gatewayMode[family] === 'routed' ? 'routed' : 'host port'
+    }
+    return { ipv4: way(v4, 'ipv4'), ipv6: way(v6, 'ipv6') }
   }
 
   /**
@@ -61,18 +68,16 @@ export class Publishing {
     if (ports.length === 0 && this.#c.ports.of(id).length === 0) return
     const targets = this.#targets(endpoints)
     const first = targets.v4 ?? targets.v6
-    const wanted = first ? this.#onDefaultAddress(ports, targets.v4) : []
-    this.#c.ports.reserve(id, name, wanted, familiesOf(targets), (error) => {
+    const wanted = first ? this.#onDefaultAddress(ports, first) : []
+    this.#c.ports.reserve(id, name, wanted, this.#families(targets), (error) => {
       const what = `driver failed programming external connectivity on endpoint ${name} (${first?.endpoint.id ?? ''})`
       refused(new GantryError(error.kind, `${what}: ${error.message}`, { cause: error }))
     })
   }
 
   /** A network may name the host address of ports that name none. */
-  #onDefaultAddress(ports: readonly PortRequest[], v4: Placed | undefined): readonly PortRequest[] {
-    if (!v4?.network.state) return ports
-    const driver = this.#c.drivers.get(v4.network.driver)
-    const hostIp = driver.hostSide(networkSpec(v4.network))?.hostBinding ?? ''
+  #onDefaultAddress(ports: readonly PortRequest[], { network }: Placed): readonly PortRequest[] {
+    const hostIp = hostSideOf(this.#c, network)?.hostBinding ?? ''
     return hostIp === '' || hostIp === '0.0.0.0' ? ports : ports.map((p) => (p.hostIp === '' ? { ...p, hostIp } : p))
   }
 
@@ -80,20 +85,30 @@ export class Publishing {
    * Leads the reserved ports to where the endpoints are now: at once, for who begins to send; the promise resolves when this is
    * so for UDP clients too that were sending before.
    */
-  async apply(sandboxId: string, endpoints: readonly Placed[]): Promise<void> {
-    const ports = this.published(sandboxId, endpoints)
-    this.#c.firewall.setPorts(sandboxId, ports)
-    this.relay(sandboxId, endpoints)
+  async apply(sandbox: SandboxRecord, endpoints: readonly Placed[]): Promise<void> {
+    const ports = this.published(sandbox, endpoints)
+    this.#c.firewall.setPorts(sandbox.id, ports)
+    this.relay(sandbox.id, endpoints)
     if (ports.some((port) => port.protocol === 'udp')) await this.#c.firewall.settled()
   }
 
+  /** The ports of a sandbox, as its container shows them. */
+  bindings({ id, request }: SandboxRecord, endpoints: readonly Placed[]): PortBinding[] {
+    if (request.ports.length === 0) return []
+    const targets = this.#targets(endpoints)
+    const first = targets.v4 ?? targets.v6
+    const wanted = first ? this.#onDefaultAddress(request.ports, first) : []
+    return [...this.#c.ports.of(id), ...routedBindings(wanted, this.#families(targets))]
+  }
+
   /** What the firewall leads to the endpoints. */
-  published(sandboxId: string, endpoints: readonly Placed[]): PublishedPort[] {
-    const bindings = this.#c.ports.of(sandboxId)
+  published(sandbox: SandboxRecord, endpoints: readonly Placed[]): PublishedPort[] {
+    const bindings = this.bindings(sandbox, endpoints)
     if (bindings.length === 0) return []
     const targets = this.#targets(endpoints)
+    const families = this.#families(targets)
     return bindings.flatMap((binding) => {
-      if (isRelayed(binding, familiesOf(targets))) return []
+      if (isRelayed(binding, families)) return []
       const address = isIPv6(binding.hostIp) ? targets.v6?.endpoint.ipv6 : targets.v4?.endpoint.ipv4
       return address ? [toPublished(binding, address)] : []
     })
@@ -102,11 +117,10 @@ export class Publishing {
   /** What the firewall cannot lead there, or does not because of its address: this process passes it on. */
   relay(sandboxId: string, endpoints: readonly Placed[]): void {
     const targets = this.#targets(endpoints)
+    const families = this.#families(targets)
     const address = targets.v4?.endpoint.ipv4 ?? targets.v6?.endpoint.ipv6
     this.#c.ports.relay(sandboxId, (binding) =>
-      address !== undefined && isListenedOn(binding, familiesOf(targets))
-        ? { address, port: binding.containerPort }
-        : undefined,
+      address !== undefined && isListenedOn(binding, families) ? { address, port: binding.containerPort } : undefined,
     )
   }
 
@@ -121,10 +135,7 @@ export class Publishing {
   }
 }
 
-const toPublished = (binding: PortBinding, address: string): PublishedPort => ({
-  protocol: binding.protocol as PublishedPort['protocol'],
-  hostIp: binding.hostIp,
-  hostPort: binding.hostPort,
-  address,
-  containerPort: binding.containerPort,
-})
+function toPublished({ protocol, hostIp, hostPort, containerPort }: PortBinding, address: string): PublishedPort {
+  const to = { protocol: protocol as PublishedPort['protocol'], address, containerPort }
+  return hostPort === 0 ? { ...to, hostIp: address, hostPort: containerPort } : { ...to, hostIp, hostPort }
+}

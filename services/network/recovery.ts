@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import type { RecoveredNetwork } from '../../shared/drivers/index.ts'
 import { deleteNetns, isNetns } from '../../shared/kernel/netns.ts'
-import { networkSpec } from './context.ts'
+import { driven } from './context.ts'
 import { endpointSpec } from './endpoints.ts'
 import { networkEvent } from './network-events.ts'
 import { firewallNetwork, type Networks } from './networks.ts'
@@ -125,7 +125,7 @@ export class Recovery {
         const mine: RecoveredNetwork[] = networks
           .filter((n) => n.driver === name)
           .map((n) => ({
-            network: networkSpec(n),
+            network: driven(this.#p.context, n).spec,
             state: n.state,
             endpoints: records.endpointsOn(n.id).map((e) => ({
               endpoint: endpointSpec(n, e, this.#p.files.netns(e.sandbox)),
@@ -158,7 +158,7 @@ export class Recovery {
       .filter((n) => n.phase === 'ready')
       .flatMap((n) => firewallNetwork(context, n) ?? [])
     const ports = new Map(
-      context.records.sandboxes().map((s) => [s.id, publishing.published(s.id, endpoints.of(s.id))] as const),
+      context.records.sandboxes().map((s) => [s.id, publishing.published(s, endpoints.of(s.id))] as const),
     )
     for (const [id, published] of ports) if (published.length === 0) ports.delete(id)
     context.firewall.sync({ networks, ports })

@@ -32,14 +32,9 @@ export function readySandbox(p: SandboxParts, id: string): SandboxRecord {
 
 /** A sandbox in the form of the contract. */
 export function describeSandbox(p: SandboxParts, sandbox: SandboxRecord): SandboxInfo {
-  const { records, ports } = p.context
+  const { records } = p.context
   const root = sandbox.root === sandbox.id ? sandbox : records.sandbox(sandbox.root)
   if (!root) throw notFound(`container ${sandbox.id} has no network sandbox`)
-  return sandboxInfo({
-    sandbox,
-    root,
-    files: p.files,
-    ports: ports.of(sandbox.id),
-    endpoints: p.endpoints.of(sandbox.id),
-  })
+  const endpoints = p.endpoints.of(sandbox.id)
+  return sandboxInfo({ sandbox, root, files: p.files, ports: p.publishing.bindings(sandbox, endpoints), endpoints })
 }

@@ -1,5 +1,5 @@
 import type { EndpointInfo, PortBinding, SandboxInfo } from '../../shared/contracts/index.ts'
-import { poolOf } from './context.ts'
+import { prefixLength } from './context.ts'
 import { gatewayOf, type Placed } from './gateway.ts'
 import { dnsNames } from './names.ts'
 import type { SandboxRecord } from './records.ts'
@@ -29,7 +29,6 @@ export function sandboxInfo({ sandbox, root, files, endpoints, ports }: SandboxP
 }
 
 function endpointInfo(sandbox: SandboxRecord, { endpoint, network }: Placed): EndpointInfo {
-  const prefixLength = (address: string): number => Number(poolOf(network, address)?.cidr.split('/')[1] ?? 0)
   return {
     networkId: network.id,
     networkName: network.name,
@@ -37,10 +36,10 @@ function endpointInfo(sandbox: SandboxRecord, { endpoint, network }: Placed): En
     interface: endpoint.interface,
     mac: endpoint.mac,
     ipv4: endpoint.ipv4,
-    ipv4PrefixLength: prefixLength(endpoint.ipv4),
+    ipv4PrefixLength: prefixLength(network, endpoint.ipv4),
     gateway4: gatewayOf(network, endpoint.ipv4),
     ipv6: endpoint.ipv6,
-    ipv6PrefixLength: prefixLength(endpoint.ipv6),
+    ipv6PrefixLength: prefixLength(network, endpoint.ipv6),
     gateway6: gatewayOf(network, endpoint.ipv6),
     aliases: [...endpoint.request.aliases],
     dnsNames: network.predefined ? [] : dnsNames(sandbox, endpoint),

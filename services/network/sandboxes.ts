@@ -111,7 +111,7 @@ export class Sandboxes {
       placed.push(await this.#p.endpoints.attach(planned, netns ?? ''))
     if (netns !== null) this.#finishNamespace(sandbox, netns, placed)
     this.#p.nameFiles.create(sandbox, placed)
-    if (sandbox.mode === 'private') await this.#p.publishing.apply(sandbox.id, placed)
+    if (sandbox.mode === 'private') await this.#p.publishing.apply(sandbox, placed)
     const ready: SandboxRecord = { ...sandbox, phase: 'ready' }
     await this.#p.resolver.attach(ready, placed, netns)
     store.transaction(() => {

@@ -35,6 +35,7 @@ export const PortBinding = Type.Object({
   protocol: Type.String(),
   containerPort: Type.Integer(),
   hostIp: Type.String(),
+  /** 0: none, the port is reached at the container's own address (a routed network). */
   hostPort: Type.Integer(),
 })
 export type PortBinding = Static<typeof PortBinding>

@@ -47,16 +47,24 @@ export interface HostSide {
   readonly interface: string
   /** Endpoints may talk to each other. */
   readonly icc: boolean
-  /** What leaves the network gets the host's address. */
+  /** What leaves the network gets the host's address, unless it is routed. */
   readonly masquerade: boolean
+  /** How the endpoints are reached from elsewhere, over each family. */
+  readonly gatewayMode: { readonly ipv4: GatewayMode; readonly ipv6: GatewayMode }
   /** Host address of published ports that name none; absent for all. */
   readonly hostBinding?: string
 }
 
+/**
+ * `nat`: by published ports of the host. `nat-unprotected`: also by their own addresses, every port. `routed`: by their own addresses
+ * alone, published ports. `isolated` (internal networks): the host itself has no address there.
+ */
+export type GatewayMode = 'nat' | 'nat-unprotected' | 'routed' | 'isolated'
+
 export interface Subnet {
   /** `10.1.2.0/24` or `fd00:1::/64` */
   readonly cidr: string
-  /** Address without prefix length. */
+  /** Address without prefix length; empty where the network has none. */
   readonly gateway: string
 }
 

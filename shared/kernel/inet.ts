@@ -29,6 +29,12 @@ export function addressBytes(address: string): Buffer {
 export const addressText = (bytes: Uint8Array): string =>
   ntop(bytes.length === 16 ? AF_INET6 : AF_INET, bytes, Buffer.alloc(46), 46)
 
+/** The one spelling of an address, so that texts can be compared: RFC 5952 for IPv6. */
+export const canonicalAddress = (address: string): string => addressText(addressBytes(address))
+
+/** Whether an address to bind to stands for all of its family. */
+export const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::'
+
 /** `10.0.0.1/8` as address bytes and prefix length. */
 export function parsePrefix(cidr: string): { address: Buffer; length: number } {
   const [address = '', length = ''] = cidr.split('/')

@@ -61,7 +61,14 @@ function measure(state: string): void {
     median(5, (run) => firewall.removePorts(`many${run}`)),
     '',
   )
-  const network = { internal: false, icc: true, masquerade: true, ipv6: false }
+  const network = {
+    internal: false,
+    icc: true,
+    masquerade: ['ipv4', 'ipv6'] as const,
+    routed: [],
+    unprotected: [],
+    ipv6: false,
+  }
   show(
     `add a network, ${state}`,
     median(11, (run) => firewall.addNetwork({ id: `n${run}`, bridge: `br-${run}`, ...network })),

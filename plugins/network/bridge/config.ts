@@ -1,6 +1,7 @@
 import Type from 'typebox'
-import { invalid, notImplemented } from '../../../shared/errors/index.ts'
-import type { NetworkSpec } from '../../../shared/drivers/index.ts'
+import { forbidden, invalid } from '../../../shared/errors/index.ts'
+import { isIP } from 'node:net'
+import type { GatewayMode, NetworkSpec } from '../../../shared/drivers/index.ts'
 
 const P = 'com.docker.network'
 
@@ -32,6 +33,7 @@ export interface BridgeConfig {
   readonly icc: boolean
   readonly masquerade: boolean
   readonly hostBinding: string
+  readonly gatewayMode: { readonly ipv4: GatewayMode; readonly ipv6: GatewayMode }
   readonly isDefault: boolean
   /** The bridge gets no IPv4 address. */
   readonly inhibitIpv4: boolean
@@ -44,6 +46,25 @@ function bool(options: NetworkSpec['options'], name: string, otherwise: boolean)
   if (/^(true|1|t)$/i.test(value)) return true
   if (/^(false|0|f)$/i.test(value)) return false
   throw invalid(`invalid value "${value}" for option ${name}: true or false`)
+}
+
+const GATEWAY_MODES: readonly string[] = ['nat', 'nat-unprotected', 'routed', 'isolated'] satisfies GatewayMode[]
+const isGatewayMode = (text: string): text is GatewayMode => GATEWAY_MODES.includes(text)
+
+function gatewayMode(options: NetworkSpec['options'], name: string): GatewayMode {
+  const value = options[name] || 'nat'
+  if (isGatewayMode(value)) return value
+  throw invalid(`invalid value "${value}" for option ${name}: one of ${GATEWAY_MODES.join(', ')}`)
+}
+
+/** Throws as `readConfig` does, and for what a network of this kind cannot have. */
+export function checkNetwork({ options, subnets, internal }: NetworkSpec): void {
+  const { gatewayMode } = readConfig(options)
+  const v6 = subnets.filter(({ cidr }) => cidr.includes(':')).length
+  if (v6 > 1 || subnets.length - v6 > 1) throw forbidden("bridge driver doesn't support multiple subnets")
+  if (!internal && Object.values(gatewayMode).includes('isolated')) {
+    throw invalid("gateway mode 'isolated' can only be used for an internal network: say --internal too")
+  }
 }
 
 /** Throws `invalid` naming the option and the valid form. */
@@ -69,18 +90,15 @@ export function readConfig(options: NetworkSpec['options']): BridgeConfig {
     throw invalid(`invalid value "${mtu}" for option ${OPTION.mtu}: a number from 68 to 65535`)
   }
   const hostBinding = options[OPTION.hostBinding] ?? ''
-  if (hostBinding !== '' && !/^\d+(\.\d+){3}$/.test(hostBinding)) {
-    throw invalid(`invalid value "${hostBinding}" for option ${OPTION.hostBinding}: an IPv4 address`)
-  }
-  for (const mode of [OPTION.gatewayMode4, OPTION.gatewayMode6]) {
-    const value = options[mode] ?? 'nat'
-    if (value !== 'nat') throw notImplemented(`option ${mode}=${value} is not implemented: only "nat"`)
+  if (hostBinding !== '' && isIP(hostBinding) === 0) {
+    throw invalid(`invalid value "${hostBinding}" for option ${OPTION.hostBinding}: an IP address`)
   }
   return {
     name,
     icc: bool(options, OPTION.icc, true),
     masquerade: bool(options, OPTION.masquerade, true),
     hostBinding,
+    gatewayMode: { ipv4: gatewayMode(options, OPTION.gatewayMode4), ipv6: gatewayMode(options, OPTION.gatewayMode6) },
     isDefault: bool(options, OPTION.defaultBridge, false),
     inhibitIpv4: bool(options, OPTION.inhibitIpv4, false),
     mtu: mtu === '' ? undefined : Number(mtu),

@@ -11,13 +11,13 @@ import type {
   RecoveredNetwork,
   RecoveryReport,
 } from '../../../shared/drivers/index.ts'
-import { conflict, forbidden } from '../../../shared/errors/index.ts'
+import { conflict } from '../../../shared/errors/index.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
 import { LinkReaper } from '../../../shared/kernel/link-reaper.ts'
 import { withNetnsLink, withScratchNetns } from '../../../shared/kernel/netns.ts'
 import { type Link, RtNetlink } from '../../../shared/kernel/rtnetlink.ts'
 import { trySysctl } from '../../../shared/kernel/sysctl.ts'
-import { readConfig } from './config.ts'
+import { checkNetwork, readConfig } from './config.ts'
 import { manifest } from './manifest.ts'
 import { PortIsolation } from './port-isolation.ts'
 import { type BridgePlan, type EndpointPlan, hostPrefix, planEndpoint, planNetwork } from './plan.ts'
@@ -73,9 +73,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   validate(network: NetworkSpec): void {
-    readConfig(network.options)
-    const v6 = network.subnets.filter(({ cidr }) => cidr.includes(':')).length
-    if (v6 > 1 || network.subnets.length - v6 > 1) throw forbidden("bridge driver doesn't support multiple subnets")
+    checkNetwork(network)
   }
 
   async createNetwork(network: NetworkSpec): Promise<BridgeState> {
@@ -264,6 +262,7 @@ export class BridgeDriver implements NetworkDriver {
       interface: planNetwork(this.#context.engine, network).bridge,
       icc: config.icc,
       masquerade: config.masquerade,
+      gatewayMode: config.gatewayMode,
       ...(config.hostBinding === '' ? {} : { hostBinding: config.hostBinding }),
     }
   }

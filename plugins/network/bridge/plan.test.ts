@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { EndpointSpec, NetworkSpec } from '../../../shared/drivers/index.ts'
 import { isKind } from '../../../shared/errors/index.ts'
-import { OPTION, readConfig } from './config.ts'
+import { checkNetwork, OPTION, readConfig } from './config.ts'
 import { hostPrefix, planEndpoint, planNetwork } from './plan.ts'
 
 const network = (more: Partial<NetworkSpec> = {}): NetworkSpec => ({
@@ -58,6 +58,19 @@ void describe('bridge plan', () => {
     assert.deepEqual(planNetwork('gantry', network({ options: { [OPTION.inhibitIpv4]: 'true' } })).addresses, [])
   })
 
+  void it('isolated over a family, the host has no address of it there', () => {
+    const subnets = [...network().subnets, { cidr: 'fd00:1::/64', gateway: 'fd00:1::1' }]
+    const plan = (...families: ('4' | '6')[]) => {
+      const options = Object.fromEntries(
+        families.map((f) => [f === '4' ? OPTION.gatewayMode4 : OPTION.gatewayMode6, 'isolated']),
+      )
+      const { addresses, sysctls } = planNetwork('gantry', network({ options, internal: true, ipv6: true, subnets }))
+      return [addresses, sysctls[0]?.[1]]
+    }
+    assert.deepEqual(plan('4'), [['fd00:1::1/64'], '0'])
+    assert.deepEqual(plan('4', '6'), [[], '1'])
+  })
+
   void it('a veth has at most 15 letters, and tells its engine', () => {
     for (const engine of ['g', 'gantry', 'g1a2b3c4']) {
       const { hostInterface, hostMac } = planEndpoint(engine, network(), endpoint())
@@ -77,11 +90,11 @@ void describe('bridge plan', () => {
 })
 
 void describe('bridge options', () => {
-  const refused = (name: string, value: string, valid: RegExp, kind: 'invalid' | 'not-implemented' = 'invalid'): void =>
+  const refused = (name: string, value: string, valid: RegExp): void =>
     void it(`refuses ${name}=${value}`, () => {
       assert.throws(
         () => readConfig({ [name]: value }),
-        (error) => isKind(error, kind) && error.message.includes(name) && valid.test(error.message),
+        (error) => isKind(error, 'invalid') && error.message.includes(name) && valid.test(error.message),
       )
     })
   refused(OPTION.mtu, '12', /68 to 65535/)
@@ -89,9 +102,20 @@ void describe('bridge options', () => {
   refused(OPTION.icc, 'maybe', /true or false/)
   refused(OPTION.name, 'a/b', /interface name/)
   refused(OPTION.name, 'much-too-long-for-linux', /15 characters/)
-  refused(OPTION.hostBinding, 'localhost', /IPv4 address/)
-  refused(OPTION.gatewayMode4, 'routed', /only "nat"/, 'not-implemented')
+  refused(OPTION.hostBinding, 'localhost', /an IP address/)
+  refused(OPTION.gatewayMode4, 'bridged', /one of nat, nat-unprotected, routed, isolated/)
   refused('com.example.unknown', '1', /there are: com\.docker/)
+
+  void it('isolation is for internal networks', () => {
+    const options = { [OPTION.gatewayMode6]: 'isolated' }
+    checkNetwork(network({ options, internal: true }))
+    assert.throws(
+      () => checkNetwork(network({ options })),
+      (error) =>
+        isKind(error, 'invalid') &&
+        error.message.includes("gateway mode 'isolated' can only be used for an internal network"),
+    )
+  })
 
   void it('has Docker’s defaults', () => {
     assert.deepEqual(readConfig({}), {
@@ -99,6 +123,7 @@ void describe('bridge options', () => {
       icc: true,
       masquerade: true,
       hostBinding: '',
+      gatewayMode: { ipv4: 'nat', ipv6: 'nat' },
       isDefault: false,
       inhibitIpv4: false,
       mtu: undefined,

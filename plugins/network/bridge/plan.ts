@@ -34,8 +34,10 @@ const bytes = (hex: string, from: number, count: number): string =>
 
 export function planNetwork(engine: string, network: NetworkSpec): BridgePlan {
   const config = readConfig(network.options)
+  const isIsolated = (family: 'ipv4' | 'ipv6'): boolean => config.gatewayMode[family] === 'isolated'
   const bridge = config.name || (config.isDefault ? `${engine}0` : `br-${network.id.slice(0, 12)}`)
-  const subnets = network.subnets.filter((s) => s.gateway !== '' && !(config.inhibitIpv4 && !s.cidr.includes(':')))
+  const bare = { ipv4: config.inhibitIpv4 || isIsolated('ipv4'), ipv6: isIsolated('ipv6') }
+  const subnets = network.subnets.filter((s) => s.gateway !== '' && !bare[s.cidr.includes(':') ? 'ipv6' : 'ipv4'])
   const conf6 = `net/ipv6/conf/${bridge}`
   return {
     bridge,
@@ -43,7 +45,8 @@ export function planNetwork(engine: string, network: NetworkSpec): BridgePlan {
     mtu: config.mtu,
     addresses: subnets.map((s) => `${s.gateway}/${s.cidr.split('/')[1] ?? ''}`),
     sysctls: [
-      [`${conf6}/disable_ipv6`, network.ipv6 ? '0' : '1'],
+      // Without an address, not even a link-local one, the host is no neighbour there.
+      [`${conf6}/disable_ipv6`, network.ipv6 && !bare.ipv6 ? '0' : '1'],
       // No container shall tell the host where to route.
       ...(network.ipv6 ? [[`${conf6}/accept_ra`, '0'] as const] : []),
     ],

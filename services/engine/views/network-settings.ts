@@ -75,7 +75,7 @@ export function portMap(container: Container, bindings: readonly PortBinding[]):
   for (const port of exposedPorts(container.config, container.hostConfig)) map[portKey(port)] = null
   for (const { protocol, containerPort, hostIp, hostPort } of bindings) {
     const list = (map[`${containerPort}/${protocol}`] ??= [])
-    list.push({ HostIp: hostIp, HostPort: String(hostPort) })
+    list.push({ HostIp: hostIp, HostPort: hostPort === 0 ? '' : String(hostPort) })
   }
   return map
 }
@@ -84,14 +84,16 @@ export function portMap(container: Container, bindings: readonly PortBinding[]):
 export function portList(container: Container): Record<string, unknown>[] {
   const { sandbox } = container.state
   if (!sandbox) return []
-  const published = sandbox.ports.map((p) => ({
+  // Without a port of the host (a routed network) there is nothing that leads here, only the container's own port.
+  const bound = sandbox.ports.filter((p) => p.hostPort !== 0)
+  const published = bound.map((p) => ({
     ...(p.hostIp === '' ? {} : { IP: p.hostIp }),
     PrivatePort: p.containerPort,
     PublicPort: p.hostPort,
     Type: p.protocol,
   }))
   const exposed = exposedPorts(container.config, container.hostConfig)
-    .filter((e) => !sandbox.ports.some((p) => p.containerPort === e.port && p.protocol === e.protocol))
+    .filter((e) => !bound.some((p) => p.containerPort === e.port && p.protocol === e.protocol))
     .map((e) => ({ PrivatePort: e.port, Type: e.protocol }))
   return [...exposed, ...published]
 }

@@ -27,7 +27,9 @@ const network = (bridge: string, more: Partial<FirewallNetwork> = {}): FirewallN
   bridge,
   internal: false,
   icc: true,
-  masquerade: true,
+  masquerade: ['ipv4', 'ipv6'],
+  routed: [],
+  unprotected: [],
   ipv6: true,
   ...more,
 })
@@ -145,7 +147,7 @@ test('containers of a network without icc do not reach each other', () => {
 
 test('whom the container sees: the client from outside, the bridge for clients of this host', () => {
   firewall.setPorts('senders', [
-    { protocol: 'tcp', hostIp: '', hostPort: 8082, address: '10.77.1.2', containerPort: 81 },
+    { protocol: 'tcp', hostIp: '0.0.0.0', hostPort: 8082, address: '10.77.1.2', containerPort: 81 },
   ])
   assert.equal(bed.get('lan', `http://${HOST}:8082/`), LAN)
   assert.equal(bed.get(undefined, 'http://127.0.0.1:8082/'), '10.77.1.1')

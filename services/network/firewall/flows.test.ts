@@ -40,6 +40,14 @@ test("not one that leads where it should, nor to another machine's port of that 
   assert.ok(!stray(flow('fd02::1:53 <- fd02::1:53'), [], [port()]), 'published for IPv4')
 })
 
+test('one to a port that is the container’s own: forgotten when that is no more, and nobody else’s is', () => {
+  const own = port({ hostIp: '10.77.1.2', hostPort: 5353 })
+  const there = flow('10.77.1.2:5353 <- 10.77.1.2:5353')
+  assert.ok(stray(there, [own], []))
+  assert.ok(!stray(there, [], [own]))
+  assert.ok(!stray(flow('192.0.2.1:5353 <- 192.0.2.1:5353'), [], [own]), 'the host’s own port of that number')
+})
+
 test('one of any protocol that leads to a port which is no more', () => {
   for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
     const gone = [port({ protocol })]

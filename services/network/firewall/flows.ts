@@ -1,9 +1,9 @@
 import { isIPv6 } from 'node:net'
 import { type Flow, type FlowFamily, type FlowFilter, forgetFlows } from '../../../shared/kernel/conntrack.ts'
-import { addressBytes, addressText } from '../../../shared/kernel/inet.ts'
+import { canonicalAddress, isUnspecified } from '../../../shared/kernel/inet.ts'
 import { RtNetlink } from '../../../shared/kernel/rtnetlink.ts'
 import type { Logger } from '../../../shared/log/index.ts'
-import { isAny, type PublishedPort } from './types.ts'
+import type { PublishedPort } from './types.ts'
 
 /**
  * Flows that go on where the rules lead no more. A UDP client that keeps its port would stay with the former container, or with this
@@ -18,10 +18,13 @@ export type PortIndex = ReadonlyMap<number, readonly PublishedPort[]>
 
 export const indexPorts = (ports: Iterable<PublishedPort>): PortIndex =>
   Map.groupBy(
-    [...ports].map((port) => ({ ...port, hostIp: canonical(port.hostIp), address: canonical(port.address) })),
+    [...ports].map((port) => ({
+      ...port,
+      hostIp: canonicalAddress(port.hostIp),
+      address: canonicalAddress(port.address),
+    })),
     (port) => port.hostPort,
   )
-const canonical = (address: string): string => (isIPv6(address) ? addressText(addressBytes(address)) : address)
 
 /** The published port that a flow was sent to. `isLocal` says which addresses are this host's own. */
 function portOf(flow: Flow, published: PortIndex, isLocal: (address: string) => boolean): PublishedPort | undefined {
@@ -29,7 +32,7 @@ function portOf(flow: Flow, published: PortIndex, isLocal: (address: string) => 
   const v6 = isIPv6(flow.to.address)
   return (
     of.find((port) => port.hostIp === flow.to.address) ??
-    of.find((port) => isAny(port.hostIp) && isIPv6(port.address) === v6 && isLocal(flow.to.address))
+    of.find((port) => isUnspecified(port.hostIp) && isIPv6(port.address) === v6 && isLocal(flow.to.address))
   )
 }
 

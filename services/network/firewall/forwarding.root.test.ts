@@ -49,7 +49,7 @@ test('the table closes the host for the families that were switched on, unless t
       forwardingFile: file,
       forwardNoDrop,
     })
-    const network = { id: 'a', bridge: 'br-a', internal: false, icc: true, masquerade: true }
+    const network = { id: 'a', bridge: 'br-a', internal: false, icc: true, masquerade: [], routed: [], unprotected: [] }
     const elements = (): string =>
       /elements = \{ (.*) \}/.exec(bed.run(`nft list set inet ${firewall.table} closed`))?.[1] ?? ''
     try {

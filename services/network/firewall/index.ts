@@ -1,2 +1,3 @@
 export { Firewall } from './firewall.ts'
-export type { FirewallModel, FirewallNetwork, Protocol, PublishedPort } from './types.ts'
+export { FAMILIES } from './types.ts'
+export type { Family, FirewallModel, FirewallNetwork, Protocol, PublishedPort } from './types.ts'

@@ -16,7 +16,9 @@ const network = (bridge: string, more: Partial<FirewallNetwork> = {}): FirewallN
   bridge,
   internal: false,
   icc: true,
-  masquerade: true,
+  masquerade: ['ipv4', 'ipv6'],
+  routed: [],
+  unprotected: [],
   ipv6: false,
   ...more,
 })
@@ -44,7 +46,16 @@ const TABLES: Record<string, { networks: FirewallNetwork[]; ports?: PublishedPor
   'table-bridge': { networks: [network('br-a')] },
   'table-bridge-ports': { networks: [network('br-a')], ports: EVERY_KIND },
   'table-no-icc': { networks: [network('br-a', { icc: false })] },
-  'table-no-masquerade': { networks: [network('br-a', { masquerade: false })] },
+  'table-no-masquerade': { networks: [network('br-a', { masquerade: [] })] },
+  'table-routed': {
+    networks: [network('br-a', { ipv6: true, masquerade: ['ipv4'], routed: ['ipv6'] })],
+    ports: [
+      port('0.0.0.0', 8080),
+      port('fd77:1::2', 80, { address: 'fd77:1::2' }),
+      port('fd77:1::2', 53, { address: 'fd77:1::2', containerPort: 53, protocol: 'udp' }),
+    ],
+  },
+  'table-unprotected': { networks: [network('br-a', { unprotected: ['ipv4'] })] },
   'table-internal': { networks: [network('br-a', { internal: true })] },
   'table-internal-no-icc': { networks: [network('br-a', { internal: true, icc: false })] },
   'table-many': {
@@ -52,7 +63,7 @@ const TABLES: Record<string, { networks: FirewallNetwork[]; ports?: PublishedPor
       network('br-a'),
       network('br-b', { icc: false, ipv6: true }),
       network('br-c', { internal: true }),
-      network('br-d', { masquerade: false }),
+      network('br-d', { masquerade: [] }),
     ],
     ports: [port('0.0.0.0', 80), port('127.0.0.1', 80, { address: '10.77.2.2' })],
   },
@@ -66,10 +77,15 @@ test('network-add', () => golden('network-add', planNetwork('gantry', undefined,
 test('network-add-internal', () =>
   golden('network-add-internal', planNetwork('gantry', undefined, network('br-a', { internal: true, icc: false }))))
 test('network-change', () =>
-  golden('network-change', planNetwork('gantry', network('br-a'), network('br-b', { icc: false, masquerade: false }))))
+  golden('network-change', planNetwork('gantry', network('br-a'), network('br-b', { icc: false, masquerade: [] }))))
 test('network-remove', () => golden('network-remove', planNetwork('gantry', network('br-a'), undefined)))
 test('ports-add', () => golden('ports-add', planPorts('gantry', [], EVERY_KIND)))
 test('ports-remove', () => golden('ports-remove', planPorts('gantry', EVERY_KIND, [])))
+
+test('ports-routed: a port that is the container’s own is opened and closed', () => {
+  const [nat, routed] = [port('0.0.0.0', 80), port('10.77.1.2', 80)]
+  golden('ports-routed', planPorts('gantry', [nat], [routed]) + planPorts('gantry', [routed], [nat]))
+})
 
 test('ports-change: only what differs', () => {
   const moved = EVERY_KIND.slice(1).map((p) => (p.hostIp === '127.0.0.1' ? { ...p, address: '10.77.1.9' } : p))

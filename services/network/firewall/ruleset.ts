@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net'
-import { type Family, type FirewallModel, type FirewallNetwork, isAny, type PublishedPort } from './types.ts'
+import { isUnspecified } from '../../../shared/kernel/inet.ts'
+import type { Family, FirewallModel, FirewallNetwork, PublishedPort } from './types.ts'
 
 /**
  * The pure planner: from the model to nft(8) scripts, each of which is one transaction. Rules never change; networks are
@@ -14,8 +15,13 @@ export const tableName = (engine: string): string => (engine === 'gantry' ? engi
 const SETS = {
   bridges: 'type ifname',
   internal: 'type ifname',
-  masqueraded: 'type ifname',
+  masqueraded: 'type nf_proto . ifname',
+  routed: 'type nf_proto . ifname',
+  unprotected: 'type nf_proto . ifname',
   icc: 'type ifname . ifname',
+  apart: 'type ifname . ifname',
+  open4: 'type ipv4_addr . inet_proto . inet_service',
+  open6: 'type ipv6_addr . inet_proto . inet_service',
   closed: 'type nf_proto',
 } as const
 const MAPS = {
@@ -49,7 +55,7 @@ const CHAINS = `
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname @bridges goto published
-		iifname @masqueraded masquerade
+		meta nfproto . iifname @masqueraded masquerade
 	}
 	# To a container through a published port, from another container or from this host (loopback too): the answer must come
 	# back the same way, so the bridge's address stands in for the sender's. No input interface: sent by this host, or bridged
@@ -71,23 +77,29 @@ const CHAINS = `
 		type filter hook forward priority filter; policy accept;
 		oifname @bridges goto inwards
 		iifname @internal drop
-		meta nfproto @closed goto routed
+		meta nfproto @closed goto router
 	}
 	# Where this host forwards only because we made it: it is no router between its uplinks. Those are devices without a kind
 	# (hardware: a match on the kind fails, and the next rule is tried) and the kinds below. Bridges, veths, tunnels and taps
 	# belong to other engines, virtual machines and VPNs, whose traffic is theirs to judge.
-	chain routed {
+	chain router {
 		meta iifkind != { "bond", "hv_netvsc", "team", "vlan" } return
 		meta oifkind != { "bond", "hv_netvsc", "team", "vlan" } return
 		drop
 	}
-	# Into a bridge come answers, its own containers where they may talk to each other, and published ports.
+	# Into a bridge come answers, its own containers where they may talk to each other, and published ports; those of routed networks
+	# by the containers' own addresses, as everything from outside where a network is unprotected.
 	chain inwards {
 		ct state established,related accept
 		iifname . oifname @icc accept
 		iifname @internal drop
 		oifname @internal drop
 		ct status dnat accept
+		iifname . oifname @apart drop
+		ip daddr . meta l4proto . th dport @open4 accept
+		ip6 daddr . meta l4proto . th dport @open6 accept
+		meta nfproto . oifname @routed meta l4proto { icmp, icmpv6 } accept
+		iifname != @bridges meta nfproto . oifname @unprotected accept
 		drop
 	}
 `
@@ -103,16 +115,19 @@ function put(elements: Elements, holder: Holder, element: string): void {
 function networkElements(network: FirewallNetwork, into: Elements): void {
   const name = `"${network.bridge}"`
   put(into, 'bridges', name)
-  if (network.icc) put(into, 'icc', `${name} . ${name}`)
-  if (network.internal) put(into, 'internal', name)
-  else if (network.masquerade) put(into, 'masqueraded', name)
+  put(into, network.icc ? 'icc' : 'apart', `${name} . ${name}`)
+  if (network.internal) return put(into, 'internal', name)
+  for (const family of network.masquerade) put(into, 'masqueraded', `${family} . ${name}`)
+  for (const family of network.routed) put(into, 'routed', `${family} . ${name}`)
+  for (const family of network.unprotected) put(into, 'unprotected', `${family} . ${name}`)
 }
 
 function portElement(port: PublishedPort, withValue: boolean, into: Elements): void {
   const v6 = isIPv6(port.address)
   const target = withValue ? ` : ${port.address} . ${port.containerPort}` : ''
   const key = `${port.protocol} . ${port.hostPort}`
-  if (isAny(port.hostIp)) put(into, v6 ? 'publish6_any' : 'publish4_any', key + target)
+  if (port.hostIp === port.address) put(into, v6 ? 'open6' : 'open4', `${port.hostIp} . ${key}`)
+  else if (isUnspecified(port.hostIp)) put(into, v6 ? 'publish6_any' : 'publish4_any', key + target)
   else put(into, v6 ? 'publish6' : 'publish4', `${port.hostIp} . ${key}${target}`)
 }
 

@@ -3,6 +3,8 @@ export interface PoolWish {
   readonly subnet?: string | undefined
   readonly ipRange?: string | undefined
   readonly gateway?: string | undefined
+  /** None is chosen where none is asked for. */
+  readonly withoutGateway?: boolean | undefined
   /** Addresses never handed out: name to address. */
   readonly aux?: Readonly<Record<string, string>> | undefined
   /** The family of a pool without `subnet`; with one, the subnet's own family counts. */
@@ -13,7 +15,7 @@ export interface PoolWish {
 export interface Pool {
   /** Canonical, for example `10.77.1.0/24` or `fd77:6::/64`. */
   readonly cidr: string
-  /** Address without prefix length; reserved. */
+  /** Address without prefix length, reserved; empty for none. */
   readonly gateway: string
   /** Where addresses come from when none is asked for; the whole subnet when undefined. */
   readonly ipRange?: string

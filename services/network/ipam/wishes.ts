@@ -7,6 +7,7 @@ export interface ParsedWish {
   readonly subnet: Prefix | undefined
   readonly range: Prefix | undefined
   readonly gateway: bigint | undefined
+  readonly withoutGateway: boolean
   readonly aux: ReadonlyMap<string, bigint>
   readonly v6: boolean
 }
@@ -37,7 +38,8 @@ function parseWish(wish: PoolWish, faults: string[]): ParsedWish {
     if (other !== undefined) faults.push(`invalid auxiliary address "${name}" ${text}: the same as ${other}`)
     aux.set(name, value)
   }
-  return { subnet, range, gateway, aux, v6: subnet?.v6 ?? wish.v6 ?? false }
+  const withoutGateway = wish.withoutGateway === true && gateway === undefined
+  return { subnet, range, gateway, withoutGateway, aux, v6: subnet?.v6 ?? wish.v6 ?? false }
 }
 
 function parseBlock(what: string, text: string | undefined, faults: string[]): Prefix | undefined {
@@ -91,16 +93,20 @@ const unusable = (subnet: Prefix, value: bigint): string =>
 
 /** The pool that a wish and its subnet make; the gateway is the first address that is free, unless it was asked for. */
 export function resolvePool(wish: ParsedWish, subnet: Prefix): Pool {
-  const taken = new Set(wish.aux.values())
-  let gateway = wish.gateway ?? subnet.first
-  if (wish.gateway === undefined) while (!isHost(subnet, gateway) || taken.has(gateway)) gateway++
-  if (gateway > subnet.last) throw invalid(`invalid subnet ${subnet.cidr}: no address is left for the gateway`)
   const aux = [...wish.aux].map(([name, value]) => [name, formatAddress(value, subnet.v6)] as const)
   return {
     cidr: subnet.cidr,
-    gateway: formatAddress(gateway, subnet.v6),
+    gateway: wish.withoutGateway ? '' : formatAddress(wish.gateway ?? firstFree(wish, subnet), subnet.v6),
     ...(wish.range ? { ipRange: wish.range.cidr } : {}),
     aux: Object.fromEntries(aux),
     v6: subnet.v6,
   }
+}
+
+function firstFree({ aux }: ParsedWish, subnet: Prefix): bigint {
+  const taken = new Set(aux.values())
+  let gateway = subnet.first
+  while (!isHost(subnet, gateway) || taken.has(gateway)) gateway++
+  if (gateway > subnet.last) throw invalid(`invalid subnet ${subnet.cidr}: no address is left for the gateway`)
+  return gateway
 }

@@ -1,3 +1,3 @@
-export { isListenedOn, isRelayed, type Families } from './addresses.ts'
+export { isListenedOn, isRelayed, routedBindings, type Families, type Way } from './addresses.ts'
 export { PortAllocator, type OnRefusal } from './allocator.ts'
 export { HeldPorts } from './held-ports.ts'

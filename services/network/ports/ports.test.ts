@@ -7,7 +7,7 @@ import { isKind, type ErrorKind } from '../../../shared/errors/index.ts'
 import { Store } from '../../../shared/store/index.ts'
 import { createLogger } from '../../../shared/log/index.ts'
 import type { HostPort, HostPorts } from './host-ports.ts'
-import { HeldPorts, isRelayed, PortAllocator } from './index.ts'
+import { type Families, HeldPorts, isRelayed, PortAllocator, routedBindings } from './index.ts'
 
 const nameOf = ({ protocol, hostIp, hostPort }: HostPort): string => `${protocol} ${hostIp}:${hostPort}`
 
@@ -57,8 +57,8 @@ const tcp = (hostIp: string, hostPort: number, more: Partial<PortRequest> = {}):
   hostPort,
   ...more,
 })
-const V4 = { ipv4: true, ipv6: false }
-const BOTH = { ipv4: true, ipv6: true }
+const V4: Families = { ipv4: 'host port', ipv6: 'none' }
+const BOTH: Families = { ipv4: 'host port', ipv6: 'host port' }
 const shown = (list: readonly { hostIp: string; hostPort: number }[]): string[] =>
   list.map((b) => `${b.hostIp}:${b.hostPort}`)
 
@@ -135,8 +135,8 @@ test('addresses that cannot be', () => {
   said(tcp('::ffff:10.0.0.1', 80), V4, 'invalid host address')
   said(tcp('fd00::1', 80, { protocol: 'udp' }), V4, 'no IPv6 address', 'only TCP is relayed')
   said(tcp('::1', 80, { protocol: 'sctp' }), BOTH, '127.0.0.1 instead')
-  said(tcp('10.0.0.1', 80), { ipv4: false, ipv6: true }, 'no IPv4 address')
-  said(tcp('', 80), { ipv4: false, ipv6: false }, 'no address')
+  said(tcp('10.0.0.1', 80), { ipv4: 'none', ipv6: 'host port' }, 'no IPv4 address')
+  said(tcp('', 80), { ipv4: 'none', ipv6: 'none' }, 'no address')
 })
 
 test('a range gives its first free port', () => {
@@ -227,6 +227,25 @@ test('a port of no particular number that is busy on a further address is anothe
     assert.deepEqual(shown(ports.reserve('a', 'a', [request], BOTH)), [first, second])
     assert.deepEqual(shown(ports.reserve('a', 'a', [request], BOTH)), [first, second], 'and so they stay')
   }
+})
+
+test('a family that is routed needs no port of the host', () => {
+  const ports = new PortAllocator(newStore(), new FakeHost([], true))
+  const [routed6, routed4, routed]: Families[] = [
+    { ipv4: 'host port', ipv6: 'routed' },
+    { ipv4: 'routed', ipv6: 'none' },
+    { ipv4: 'routed', ipv6: 'routed' },
+  ]
+  const requests = [tcp('', 8080), tcp('', 8081), tcp('10.0.0.1', 8082, { containerPort: 81 }), tcp('::1', 8083)]
+  const both = (families: Families | undefined): string[][] => {
+    assert.ok(families)
+    return [ports.reserve('a', 'a', requests, families), routedBindings(requests, families)].map((list) =>
+      list.map((b) => `${b.hostIp}:${b.hostPort}:${b.containerPort}`),
+    )
+  }
+  assert.deepEqual(both(routed6), [['0.0.0.0:8080:80', '0.0.0.0:8081:80', '10.0.0.1:8082:81'], [':::0:80']])
+  assert.deepEqual(both(routed), [[], ['0.0.0.0:0:80', ':::0:80', '0.0.0.0:0:81']])
+  assert.throws(() => both(routed4), refused('invalid', '::1', 'no IPv6 address'))
 })
 
 test('a port moves to another address of the host, and keeps its number', () => {
