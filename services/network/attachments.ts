@@ -14,10 +14,6 @@ export class Attachments {
     this.#p = parts
   }
 
-  /** The id of the network that a request names; what it says when there is none. */
-  networkId = (ref: string): string =>
-    this.#p.context.records.networkNamed(ref === 'default' ? 'bridge' : ref)?.id ?? ref
-
   /** Adds an endpoint; when that fails nothing is left of it. `settle` follows, and `confirm`. */
   async attach(sandbox: SandboxRecord, request: EndpointRequest): Promise<Placed> {
     const { records, store } = this.#p.context
@@ -78,7 +74,7 @@ export class Attachments {
     const { records } = this.#p.context
     const sandbox = records.sandbox(id)
     if (!sandbox) return
-    const others = sandbox.request.endpoints.filter((e) => this.networkId(e.network) !== networkId)
+    const others = sandbox.request.endpoints.filter((e) => this.#p.endpoints.networkId(e) !== networkId)
     const endpoints = request ? [...others, request] : others
     records.putSandbox({ ...sandbox, request: { ...sandbox.request, endpoints } })
   }

@@ -28,7 +28,7 @@ export class Connections {
     return this.#locks.run(id, async () => {
       const sandbox = readySandbox(this.#p, id)
       refuseUnconnectable(sandbox)
-      const networkId = this.#attachments.networkId(request.network)
+      const networkId = this.#p.endpoints.networkId(request)
       const before = this.#p.endpoints.of(id)
       const there = before.find((p) => p.network.id === networkId)
       // Links alone may change while it is connected; the same request again is one whose answer was lost.
@@ -80,7 +80,7 @@ export class Connections {
       const sandbox = readySandbox(this.#p, id)
       // It has no endpoints and files of its own.
       if (sandbox.mode === 'container') return describeSandbox(this.#p, sandbox)
-      const networkId = this.#attachments.networkId(network)
+      const networkId = this.#p.endpoints.networkId({ network })
       const before = this.#p.endpoints.of(id)
       const placed = before.find((p) => p.network.id === networkId)
       if (placed && sandbox.mode === 'host') {

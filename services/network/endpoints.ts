@@ -1,19 +1,20 @@
 import type { EndpointRequest } from '../../shared/contracts/index.ts'
 import type { EndpointSpec } from '../../shared/drivers/index.ts'
-import { forbidden, invalid } from '../../shared/errors/index.ts'
+import { forbidden, invalid, isKind, notFound } from '../../shared/errors/index.ts'
 import { randomBytes } from 'node:crypto'
+import { parseMac } from '../../shared/mac.ts'
 import { contains, driven, endpointAddresses, type NetworkContext } from './context.ts'
 import type { Placed } from './gateway.ts'
-import { DEFAULT_BRIDGE } from './network-options.ts'
+import { checkAddress, type Pool } from './ipam/index.ts'
+import { DEFAULT_BRIDGE, DOCKER_PREFIX } from './network-options.ts'
 import { firewallNetwork, type Networks } from './networks.ts'
 import { newId } from './predefined.ts'
 import type { EndpointRecord, NetworkRecord, SandboxRecord } from './records.ts'
 
-const P = 'com.docker.network'
 /** Option of an endpoint: the interface's name in the container. */
-const IFNAME = `${P}.endpoint.ifname`
+const IFNAME = `${DOCKER_PREFIX}endpoint.ifname`
 /** Option of a network: what its interfaces' names begin with. */
-export const IFACE_PREFIX = `${P}.container_iface_prefix`
+export const IFACE_PREFIX = `${DOCKER_PREFIX}container_iface_prefix`
 
 export const isDefaultBridge = (network: NetworkRecord): boolean => network.options[DEFAULT_BRIDGE] === 'true'
 
@@ -35,12 +36,54 @@ export class Endpoints {
     })
   }
 
+  /** The id of the network that a request means; what it says when there is none. */
+  networkId({ network, networkName }: Pick<EndpointRequest, 'network' | 'networkName'>): string {
+    const { records } = this.#c
+    const named = (name: string): string | undefined => records.networkNamed(name === 'default' ? 'bridge' : name)?.id
+    if (records.network(network)?.phase === 'ready') return network
+    return named(network) ?? (networkName === undefined ? undefined : named(networkName)) ?? network
+  }
+
+  #network(request: EndpointRequest): NetworkRecord {
+    try {
+      return this.#networks.resolve(this.networkId(request))
+    } catch (error) {
+      // The name says more than an id that nobody has any more.
+      if (isKind(error, 'not-found')) throw notFound(`network ${request.networkName ?? request.network} not found`)
+      throw error
+    }
+  }
+
+  /** Throws what `plan` would, but for what depends on others. */
+  check(request: EndpointRequest): void {
+    const network = this.#c.records.network(this.networkId(request))
+    if (network?.phase !== 'ready') return
+    checkRequest(request, network)
+    for (const [v6, wanted] of [
+      [false, request.ipv4 ?? ''],
+      [true, request.ipv6 ?? ''],
+    ] as const) {
+      const pool = this.#pool(network, v6, wanted)
+      if (pool && wanted !== '') checkAddress(pool.cidr, wanted)
+    }
+  }
+
+  /** The pool of a network that an address is to come from; undefined when it has none and needs none. */
+  #pool(network: NetworkRecord, v6: boolean, wanted: string): Pool | undefined {
+    const pools = network.pools.filter((p) => p.v6 === v6)
+    const pool = pools.find((p) => wanted !== '' && contains(p.cidr, wanted)) ?? pools[0]
+    if (pool || wanted === '') return pool
+    throw invalid(
+      `invalid address ${wanted}: network ${network.name} has no ${v6 ? 'IPv6' : 'IPv4'} subnet (create it with --subnet)`,
+    )
+  }
+
   /**
    * Reserves an endpoint: addresses, MAC and interface name, in the caller's transaction. `not-found` for an unknown network;
    * addresses are refused in IPAM's words.
    */
   plan(sandbox: SandboxRecord, request: EndpointRequest): Placed {
-    const network = this.#networks.resolve(request.network)
+    const network = this.#network(request)
     const { capabilities } = this.#c.drivers.get(network.driver).manifest
     // Nobody comes onto a network whose isolation cannot be had.
     if (firewallNetwork(this.#c, network)) this.#c.firewall.require()
@@ -75,14 +118,8 @@ export class Endpoints {
   #addresses(sandbox: SandboxRecord, network: NetworkRecord, request: EndpointRequest): { ipv4: string; ipv6: string } {
     const take = (v6: boolean): string => {
       const wanted = (v6 ? request.ipv6 : request.ipv4) ?? ''
-      const pools = network.pools.filter((p) => p.v6 === v6)
-      const pool = pools.find((p) => wanted !== '' && contains(p.cidr, wanted)) ?? pools[0]
-      if (!pool) {
-        if (wanted === '') return ''
-        throw invalid(
-          `invalid address ${wanted}: network ${network.name} has no ${v6 ? 'IPv6' : 'IPv4'} subnet (create it with --subnet)`,
-        )
-      }
+      const pool = this.#pool(network, v6, wanted)
+      if (!pool) return ''
       return this.#c.ipam.requestAddress({
         networkId: network.id,
         cidr: pool.cidr,
@@ -133,20 +170,24 @@ function checkRequest(request: EndpointRequest, network: NetworkRecord): void {
       `invalid config for network ${network.name}: user specified IP address is supported on user defined networks only`,
     )
   }
-  if (request.mac && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(request.mac)) {
-    throw invalid(`invalid MAC address ${request.mac}: it should be like 02:42:ac:11:00:02`)
-  }
-  // The lowest bit of the first byte makes an address a group's.
-  if (request.mac && Number.parseInt(request.mac.slice(0, 2), 16) & 1) {
-    throw invalid(`invalid MAC address ${request.mac}: it is a multicast address`)
-  }
+  if (request.mac) checkMac(request.mac)
   for (const option of Object.keys(request.driverOptions ?? {})) {
-    if (option !== IFNAME) throw invalid(`unknown endpoint option "${option}" (there is: ${IFNAME})`)
+    if (option !== IFNAME && option.startsWith(DOCKER_PREFIX)) {
+      throw invalid(`unknown endpoint option "${option}" (there is: ${IFNAME})`)
+    }
   }
   const name = request.driverOptions?.[IFNAME]
   if (name !== undefined && (!/^[^\s/:]{1,15}$/.test(name) || name === 'lo' || name === '.' || name === '..')) {
     throw invalid(`invalid value "${name}" for option ${IFNAME}: an interface name of at most 15 characters`)
   }
+}
+
+function checkMac(text: string): void {
+  const mac = parseMac(text)
+  if (mac === undefined) throw invalid(`invalid MAC address ${text}: it should be like 02:42:ac:11:00:02`)
+  // The lowest bit of the first byte makes an address a group's.
+  if (Number.parseInt(mac.slice(0, 2), 16) & 1) throw invalid(`invalid MAC address ${text}: it is a multicast address`)
+  if (/^[0:]+$/.test(mac)) throw invalid(`invalid MAC address ${text}: it is no interface's`)
 }
 
 function interfaceName(network: NetworkRecord, request: EndpointRequest, others: readonly EndpointRecord[]): string {
@@ -162,7 +203,8 @@ function interfaceName(network: NetworkRecord, request: EndpointRequest, others:
 
 /** Docker's scheme for IPv4, so that a container that comes back with its address has its MAC too. */
 function macAddress(request: EndpointRequest, ipv4: string): string {
-  if (request.mac) return request.mac.toLowerCase()
+  const wanted = parseMac(request.mac ?? '')
+  if (wanted !== undefined) return wanted
   const tail = ipv4 === '' ? [...randomBytes(4)] : ipv4.split('.').map(Number)
   return ['02', '42', ...tail.map((b) => b.toString(16).padStart(2, '0'))].join(':')
 }

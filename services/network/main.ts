@@ -82,9 +82,13 @@ async function start(service: ServiceContext): Promise<RunningService<NetworkCon
       'sandbox.create': (request) => metrics.after(sandboxes.create(request)),
       'sandbox.delete': async ({ id }) => sandboxes.delete(id).then(() => ({})),
       'sandbox.inspect': async ({ id }) => sandboxes.inspect(id),
-      'sandbox.rename': async ({ id, name }) => sandboxes.rename(id, name).then(() => ({})),
+      'sandbox.rename': ({ id, name }) => sandboxes.rename(id, name),
       'sandbox.stats': async ({ ids }) => stats.read(ids),
       'sandbox.reconcile': async ({ keep }) => ({ removed: await sandboxes.reconcile(keep) }),
+      'endpoint.check': async ({ endpoint }) => {
+        parts.endpoints.check(endpoint)
+        return {}
+      },
       'endpoint.connect': ({ id, endpoint }) => metrics.after(connections.connect(id, endpoint)),
       'endpoint.disconnect': ({ id, network }) => connections.disconnect(id, network),
     },

@@ -3,10 +3,11 @@ import { invalid } from '../../shared/errors/index.ts'
 
 type Options = Readonly<Record<string, string>>
 
-/** Options of a network that the service itself reads, by their Docker names. */
-const P = 'com.docker.network.'
+/** What Docker's own options begin with. Any other name is a note of the user's, kept and shown like a label. */
+export const DOCKER_PREFIX = 'com.docker.network.'
+const P = DOCKER_PREFIX
 
-/** The device that the network uses, which may have its addresses already. */
+/** Options of a network that the service itself reads. The device that the network uses, which may have its addresses already. */
 export const BRIDGE_NAME = `${P}bridge.name`
 export const DEFAULT_BRIDGE = `${P}bridge.default_bridge`
 /** For clients that have only options: the same as the request's members of that name, which go before. */
@@ -22,10 +23,7 @@ export function flagOption(options: Options, name: string): boolean | undefined 
   throw invalid(`invalid value "${value}" for option ${name}: true or false`)
 }
 
-/**
- * The options that are the driver's to honour or to refuse: those that it declares, and all with Docker's prefix. Any other name is a
- * note of the user's, kept and shown like a label, as Docker does.
- */
+/** The options that are the driver's to honour or to refuse: those that it declares, and all with Docker's prefix. */
 export function driverOptions(options: Options, { options: schema }: Pick<DriverManifest, 'options'>): Options {
   const declared = 'properties' in schema ? Object.keys(schema.properties as object) : []
   return Object.fromEntries(

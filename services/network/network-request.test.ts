@@ -31,6 +31,10 @@ void describe('NetworkCreateRequest', () => {
     assert.deepEqual(pools({ IPAM: { Driver: 'default', Config: [{}] } }), [{ v6: false }])
   })
 
+  void it('keeps notes among the options of IPAM', () => {
+    assert.deepEqual(readNetworkRequest({ Name: 'x', IPAM: { Options: { team: 'net' } } }).ipamOptions, { team: 'net' })
+  })
+
   void it('takes the families from options too, where the members are not there', () => {
     const families = (spec: object) => {
       const { ipv4, ipv6 } = readNetworkRequest({ Name: 'x', ...spec })
@@ -56,7 +60,7 @@ void describe('NetworkCreateRequest', () => {
   refused({ Labels: { a: 1 } }, 'invalid', /Labels\.a/)
   refused({ IPAM: { Config: [{ Subnet: 1 }] } }, 'invalid', /IPAM\.Config\.0\.Subnet/)
   refused({ IPAM: { Driver: 'mine' } }, 'invalid', /IPAM driver "mine" not found/)
-  refused({ IPAM: { Options: { a: 'b' } } }, 'invalid', /no option "a"/)
+  refused({ IPAM: { Options: { 'com.docker.network.a': 'b' } } }, 'invalid', /no option "com\.docker\.network\.a"/)
   refused({ IPAM: { Config: [{ Subnet: 'fd00::/64' }] } }, 'invalid', /fd00::\/64 is IPv6.*EnableIPv6/)
   refused({ EnableIPv4: false }, 'invalid', /IPv4 or IPv6 must be enabled/)
   refused({ Scope: 'swarm' }, 'invalid', /scope "swarm"/)

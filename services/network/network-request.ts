@@ -4,7 +4,7 @@ import type { Json } from '../../shared/contracts/index.ts'
 import { forbidden, invalid, notImplemented } from '../../shared/errors/index.ts'
 import { lazy } from '../../shared/lazy.ts'
 import type { PoolWish } from './ipam/index.ts'
-import { ENABLE_IPV4, ENABLE_IPV6, flagOption } from './network-options.ts'
+import { DOCKER_PREFIX, ENABLE_IPV4, ENABLE_IPV6, flagOption } from './network-options.ts'
 
 const nullable = <T extends Parameters<typeof Type.Optional>[0]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]))
@@ -111,7 +111,7 @@ function refuseUnsupported(spec: NetworkCreateRequest): void {
   if (ipam !== '' && ipam !== 'default') {
     throw invalid(`IPAM driver "${ipam}" not found: there is only "default"`, { details: { field: 'IPAM.Driver' } })
   }
-  const [option] = Object.keys(spec.IPAM?.Options ?? {})
+  const option = Object.keys(spec.IPAM?.Options ?? {}).find((name) => name.startsWith(DOCKER_PREFIX))
   if (option !== undefined) throw invalid(`the default IPAM driver has no option "${option}"`)
 }
 

@@ -52,7 +52,7 @@ export class Sandboxes {
 
   /** Wishes by network. */
   #wanted = (request: SandboxRequest): Map<string, EndpointRequest> =>
-    new Map(endpointRequests(request).map((e) => [this.#attachments.networkId(e.network), e]))
+    new Map(endpointRequests(request).map((e) => [this.#p.endpoints.networkId(e), e]))
 
   /** Others use it, or only they do. */
   #isShared(sandbox: SandboxRecord): boolean {
@@ -244,11 +244,11 @@ export class Sandboxes {
     this.#p.nameFiles.tellLinkers(sandbox.id)
   }
 
-  async rename(id: string, name: string): Promise<void> {
-    await this.#locks.run(id, async () => {
+  async rename(id: string, name: string): Promise<{ sandbox?: SandboxInfo }> {
+    return this.#locks.run(id, async () => {
       const { records, store, ports } = this.#p.context
       const sandbox = records.sandbox(id)
-      if (!sandbox) return
+      if (!sandbox) return {}
       const renamed: SandboxRecord = { ...sandbox, name, request: { ...sandbox.request, name } }
       store.transaction(() => {
         records.putSandbox(renamed)
@@ -257,6 +257,7 @@ export class Sandboxes {
       if (sandbox.phase === 'ready') {
         await this.#p.resolver.attach(renamed, this.#p.endpoints.of(id), netnsOf(this.#p, renamed))
       }
+      return { sandbox: describeSandbox(this.#p, renamed) }
     })
   }
 

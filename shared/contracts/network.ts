@@ -6,6 +6,8 @@ import { contract, verb } from './verb.ts'
 export const EndpointRequest = Type.Object({
   /** Network id or name; `default` and `bridge` are the default bridge network. */
   network: Type.String(),
+  /** The network of that name is meant where that of the id is no more. */
+  networkName: Type.Optional(Type.String()),
   aliases: Type.Array(Type.String()),
   /** `--link`: on the default bridge to the container with that id; elsewhere, without id, to whoever has that name. */
   links: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), alias: Type.String() })),
@@ -178,9 +180,10 @@ export const networkContract = contract('network', '1.0.0', {
     callers: e,
   }),
   'sandbox.rename': verb({
-    summary: "Takes over a container's new name (DNS, errors).",
+    summary:
+      "Takes over a container's new name (DNS, errors); replies with the sandbox under it. Unknown id is no error.",
     request: Type.Object({ id: Id, name: Type.String() }),
-    reply: Empty,
+    reply: Type.Object({ sandbox: Type.Optional(SandboxInfo) }),
     callers: e,
   }),
   'sandbox.stats': verb({
@@ -193,6 +196,14 @@ export const networkContract = contract('network', '1.0.0', {
     summary: 'Removes the sandboxes of containers that are not in `keep`.',
     request: Keep,
     reply: Removed,
+    callers: e,
+  }),
+  'endpoint.check': verb({
+    summary:
+      'Refuses what the network could never give: a bad option, an address outside of its subnets. What is taken is refused when it ' +
+      'is asked for; a network that is not there is no error.',
+    request: Type.Object({ endpoint: EndpointRequest }),
+    reply: Empty,
     callers: e,
   }),
   'endpoint.connect': verb({

@@ -390,7 +390,7 @@ void describe('user-defined networks', () => {
       network('bad', { IPAM: { Config: [{ Subnet: '10.77.1.7/33' }] } }),
       fails('invalid', /invalid subnet/),
     )
-    await assert.rejects(network('opt', { Options: { nope: '1' } }), fails('invalid', /nope/))
+    await assert.rejects(network('opt', { Options: { 'com.docker.network.nope': '1' } }), fails('invalid', /nope/))
     await assert.rejects(network('drv', { Driver: 'nope' }), fails('not-found', /"nope" not found/))
     await assert.rejects(
       net.call('network.create', { id: newId(), spec: { Name: 'typed', Internal: 'yes' } }),
@@ -522,6 +522,36 @@ void describe('user-defined networks', () => {
     await net.call('network.remove', { ref: 'static' })
   })
 
+  void it('what a network can never give is known without asking for it', async () => {
+    await network('bounded', { IPAM: { Config: [{ Subnet: '10.78.9.0/24' }] } })
+    const check = (more: Parameters<typeof on>[1], ref = 'bounded') =>
+      net.call('endpoint.check', { endpoint: on(ref, more) })
+    for (const [more, text] of [
+      [{ ipv4: '10.78.8.1' }, /no configured subnet contains IP address 10\.78\.8\.1/],
+      [{ ipv4: '10.78.9.255' }, /end of the subnet/],
+      [{ ipv6: 'fd00::1' }, /has no IPv6 subnet/],
+      [{ mac: '00:00:00:00:00:00' }, /is no interface's/],
+      [{ driverOptions: { 'com.docker.network.endpoint.x': '1' } }, /unknown endpoint option/],
+    ] as const)
+      await assert.rejects(check(more), text)
+    await check({ ipv4: '10.78.9.9', mac: '0242.0a4d.0107', driverOptions: { team: 'net' } })
+    await check({ ipv4: '10.78.8.1' }, 'not-there')
+    await net.call('network.remove', { ref: 'bounded' })
+  })
+
+  void it('one that is made anew with the same name is found by it, when the id is no more', async () => {
+    const { id: first } = await network('again')
+    await net.call('network.remove', { ref: 'again' })
+    const request = sandbox('late', { endpoints: [on(first, { networkName: 'again' })] })
+    await assert.rejects(net.call('sandbox.create', request), /network again not found/)
+    const { id: second } = await network('again')
+    const info = await net.call('sandbox.create', request)
+    assert.equal(info.endpoints[0]?.networkId, second)
+    assert.deepEqual(await net.call('sandbox.create', request), info, 'the same request gives the same')
+    await net.call('sandbox.delete', { id: request.id })
+    await net.call('network.remove', { ref: 'again' })
+  })
+
   void it('internal: no way out', async () => {
     await network('inner', { Internal: true })
     const request = sandbox('in', { endpoints: [on('inner')] })
@@ -560,7 +590,9 @@ void describe('user-defined networks', () => {
     const address = ib.endpoints[0]?.ipv4 ?? ''
     for (const name of ['beta', 'www', 'beta.names'])
       assert.match(await lookup(name), new RegExp(`Address.*${address}`), name)
-    await net.call('sandbox.rename', { id: b.id, name: 'gamma' })
+    const { sandbox: renamed } = await net.call('sandbox.rename', { id: b.id, name: 'gamma' })
+    assert.equal(renamed?.endpoints[0]?.dnsNames[0], 'gamma')
+    assert.deepEqual(await net.call('sandbox.rename', { id: newId(), name: 'nobody' }), {})
     assert.match(await lookup('gamma'), new RegExp(`Address.*${address}`))
     assert.doesNotMatch(await lookup('beta'), new RegExp(`Address.*${address}`), 'the former name')
     for (const { id } of [a, b]) await net.call('sandbox.delete', { id })

@@ -57,6 +57,14 @@ describe('what a user asks for', () => {
       /sysctl "vm\.swappiness" is not allowed/,
     ],
     [
+      'an address on the host network',
+      {
+        HostConfig: { NetworkMode: 'host' },
+        NetworkingConfig: { EndpointsConfig: { host: { IPAMConfig: { IPv4Address: '10.0.0.5' } } } },
+      },
+      /user specified IP address is supported on user defined networks only/,
+    ],
+    [
       'a network sysctl with the host network',
       { HostConfig: { NetworkMode: 'host', Sysctls: { 'net.ipv4.ip_forward': '1' } } },
       /host network namespace/,

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { GantryError } from '../../../shared/errors/index.ts'
+import { parseMac } from '../../../shared/mac.ts'
 import { invalid, notImplemented } from '../../../shared/errors/index.ts'
 import { checkHealthConfig } from './health.ts'
 import { parseMount } from './mounts.ts'
@@ -213,7 +214,7 @@ export const HOST_OPTIONS: Rules<HostConfig> = {
 }
 
 export function checkMac(mac: string): void {
-  if (mac !== '' && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac)) throw invalid(`invalid MAC address: ${mac}`)
+  if (mac !== '' && parseMac(mac) === undefined) throw invalid(`invalid MAC address: ${mac}`)
 }
 
 /** `name[:alias]` of HostConfig.Links and EndpointSettings.Links. */

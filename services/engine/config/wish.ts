@@ -59,6 +59,8 @@ function withoutPlaceholders(hostConfig: HostConfig, endpoints: Record<string, E
   return mode === 'host' || mode === 'none' || mode === 'container' ? {} : endpoints
 }
 
+const PREDEFINED = ['bridge', 'host', 'none']
+
 /** What one endpoint asks for, before its network is known. @throws `invalid` naming the member. */
 export function checkEndpoint(network: string, settings: EndpointSettings): void {
   const { IPv4Address: v4 = '', IPv6Address: v6 = '', LinkLocalIPs: local = [] } = settings.IPAMConfig ?? {}
@@ -67,7 +69,7 @@ export function checkEndpoint(network: string, settings: EndpointSettings): void
   if (local.length > 0) throw invalid(`network ${network}: IPAMConfig.LinkLocalIPs is not supported: leave it out`)
   checkMac(settings.MacAddress ?? '')
   for (const link of settings.Links ?? []) parseLink(link)
-  if (network !== 'bridge') return
+  if (!PREDEFINED.includes(network)) return
   if (v4 !== '' || v6 !== '') throw invalid('user specified IP address is supported on user defined networks only')
   if ((settings.Aliases ?? []).length > 0) {
     throw invalid('network-scoped alias is supported only for containers in user defined networks')

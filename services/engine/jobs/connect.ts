@@ -4,6 +4,7 @@ import { checkBody } from '../config/body.ts'
 import { checkEndpoint } from '../config/wish.ts'
 import { isAlive, withState, type Container } from '../containers/container.ts'
 import type { Engine } from '../engine.ts'
+import { checkWithNetwork } from '../plan/networks.ts'
 import { endpointRequest } from '../plan/requests.ts'
 import { disconnection } from '../recovery/unanswered.ts'
 import type { JobRecord } from './runner.ts'
@@ -36,6 +37,7 @@ export async function connect(
       ...container,
       endpoints: { ...container.endpoints, [network.name]: settings },
     }
+    if (!isAlive(container)) await checkWithNetwork(engine, network.name, settings)
     await engine.jobs.run(
       { name: 'connect', container: id, arguments: { network: network.id, name: network.name }, intent: true },
       async (job) => {

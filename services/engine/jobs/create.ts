@@ -6,11 +6,12 @@ import { parseNetworkMode } from '../config/modes.ts'
 import { mountRequests } from '../config/mounts.ts'
 import { parseLink } from '../config/options.ts'
 import { portRequests } from '../config/ports.ts'
-import type { EndpointSettings, HostConfig } from '../config/schema.ts'
+import type { HostConfig } from '../config/schema.ts'
 import { parseWish, type Wish } from '../config/wish.ts'
 import { INITIAL_STATE, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
+import { resolveNetworks } from '../plan/networks.ts'
 import { cgroupParent, limitsAnything, resources } from '../plan/requests.ts'
 import { checkRequest } from '../plan/run-request.ts'
 import type { JobRecord } from './runner.ts'
@@ -104,40 +105,6 @@ export async function recoverCreate(engine: Engine, record: JobRecord): Promise<
   engine.jobs.close(record, 'failed', 'the engine was restarted while it ran; undone', () => {
     if (!engine.containers.get(id)) engine.containers.releaseNames(id)
   })
-}
-
-/**
- * Endpoints by their network's name, with its id. A network that is not there yet is looked for again when the container starts, as
- * Docker does: clients take a 404 from create for a missing image.
- */
-export async function resolveNetworks(
-  engine: Engine,
-  endpoints: Readonly<Record<string, EndpointSettings>>,
-): Promise<Record<string, EndpointSettings>> {
-  const resolved = await Promise.all(
-    Object.entries(endpoints).map(async ([ref, settings]) => {
-      // A stale id may be here when a client repeats what inspect showed it.
-      const { NetworkID: _stale, ...wish } = settings
-      if (ref === 'bridge') return [ref, wish] as const
-      const network = await inspectNetwork(engine, ref)
-      if (network === undefined) return [ref, wish] as const
-      const name = String(network['Name'])
-      if (network['Driver'] === 'host' || network['Driver'] === 'null') {
-        throw invalid(`container cannot be connected to the network "${name}" besides other networks`)
-      }
-      return [name, { ...wish, NetworkID: String(network['Id']) }] as const
-    }),
-  )
-  return Object.fromEntries(resolved)
-}
-
-async function inspectNetwork(engine: Engine, ref: string): Promise<Record<string, unknown> | undefined> {
-  try {
-    return await engine.lower.network['network.inspect']({ ref })
-  } catch (error) {
-    if (isKind(error, 'not-found')) return undefined
-    throw error
-  }
 }
 
 /** A container that an option of create names. @throws `invalid`, for the reason given at `resolveNetworks`. */

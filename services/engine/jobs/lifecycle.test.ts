@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { GantryError, internal, isKind, notFound, type ErrorKind } from '../../../shared/errors/index.ts'
+import { GantryError, internal, invalid, isKind, notFound, type ErrorKind } from '../../../shared/errors/index.ts'
 import { World } from '../testing/world.ts'
+import { connect } from './connect.ts'
 import { create } from './create.ts'
 import { kill } from './kill.ts'
 import { pause, unpause } from './pause.ts'
@@ -308,6 +309,36 @@ describe('the life of a container', () => {
     assert.throws(() => world.engine.containers.find('a1'), kindOf('not-found'))
     await world.create('a1')
     assert.equal(world.events().find((e) => e.action === 'rename')?.attributes['oldName'], '/a1')
+  })
+
+  it('rename while it runs takes over what the network calls it now', async () => {
+    const id = await world.create('a1', { HostConfig: { NetworkMode: 'net1' } })
+    await start(world.engine, id)
+    await rename(world.engine, 'a1', 'c1')
+    assert.deepEqual(world.engine.containers.find(id).state.sandbox?.endpoints[0]?.dnsNames, ['c1'])
+  })
+
+  it('asks the network whether it can give what is wished for before a container is made, or connected while it does not run', async () => {
+    const asked = () => world.requests.filter(({ verb }) => verb === 'network.endpoint.check').length
+    await world.create('plain', { HostConfig: { NetworkMode: 'net1' } })
+    await connect(world.engine, { network: 'net2', container: 'plain', config: { DriverOpts: {} } })
+    assert.equal(asked(), 0, 'there is nothing to ask')
+    const config = { IPAMConfig: { IPv4Address: '10.9.9.9' } }
+    const refuse = () => world.fail('network.endpoint.check', invalid('no configured subnet contains it'))
+    refuse()
+    await assert.rejects(
+      world.create('wishful', {
+        HostConfig: { NetworkMode: 'net1' },
+        NetworkingConfig: { EndpointsConfig: { net1: config } },
+      }),
+      kindOf('invalid', /no configured subnet/),
+    )
+    refuse()
+    await assert.rejects(
+      connect(world.engine, { network: 'net3', container: 'plain', config }),
+      kindOf('invalid', /no configured subnet/),
+    )
+    assert.deepEqual(Object.keys(world.engine.containers.find('plain').endpoints), ['net1', 'net2'])
   })
 
   it('update changes limits live, the changed ones only', async () => {

@@ -22,15 +22,16 @@ export async function rename(engine: Engine, ref: string, wanted: string): Promi
       { name: 'rename', container: id, arguments: { name, old }, intent },
       async (job) => {
         const { network } = engine.lower
-        if (isAlive(engine.containers.find(id))) {
-          await job.step(
-            'network.sandbox.rename',
-            () => network['sandbox.rename']({ id, name }),
-            () => network['sandbox.rename']({ id, name: old }),
-          )
-        }
+        const { sandbox } = isAlive(engine.containers.find(id))
+          ? await job.step(
+              'network.sandbox.rename',
+              () => network['sandbox.rename']({ id, name }),
+              () => network['sandbox.rename']({ id, name: old }),
+            )
+          : {}
         job.commit(() => {
-          const renamed = { ...engine.containers.find(id), name }
+          const { state, ...container } = engine.containers.find(id)
+          const renamed = { ...container, name, state: { ...state, sandbox: sandbox ?? state.sandbox } }
           engine.containers.put(renamed)
           engine.containers.releaseNames(id, name)
           emitContainer(engine.store, renamed, 'rename', { oldName: `/${old}` })

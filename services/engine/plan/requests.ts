@@ -35,7 +35,11 @@ export function hostName(container: Container, joined?: Container): string {
 }
 
 /** A wish for one network, as the network service takes it; it adds the container's name, id and host name itself. */
-export function endpointRequest(container: Container, network: string, settings: EndpointSettings): EndpointRequest {
+export function endpointRequest(
+  container: Pick<Container, 'links'>,
+  network: string,
+  settings: EndpointSettings,
+): EndpointRequest {
   const userDefined = network !== 'bridge'
   const ipam = settings.IPAMConfig ?? {}
   // On a user-defined network a link is a name, whoever has it at the time.
@@ -44,6 +48,7 @@ export function endpointRequest(container: Container, network: string, settings:
     : container.links.map(({ id, name, alias }) => ({ id, name, alias }))
   return {
     network: settings.NetworkID || network,
+    ...(settings.NetworkID ? { networkName: network } : {}),
     aliases: [...(settings.Aliases ?? [])],
     links,
     ...(ipam.IPv4Address ? { ipv4: ipam.IPv4Address } : {}),

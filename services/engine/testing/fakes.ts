@@ -116,7 +116,12 @@ export abstract class FakeServices {
         this.sandboxes.delete(id)
         return {}
       },
-      'sandbox.rename': async () => ({}),
+      'sandbox.rename': async ({ id, name }) => {
+        if (!this.sandboxes.has(id)) return {}
+        const { endpoints, ...sandbox } = this.#sandbox(id)
+        return { sandbox: { ...sandbox, endpoints: endpoints.map((e) => ({ ...e, dnsNames: [name] })) } }
+      },
+      'endpoint.check': async () => ({}),
       'sandbox.stats': async () => ({}),
       'sandbox.reconcile': async ({ keep }) => ({ removed: sweep(this.sandboxes, keep) }),
       'endpoint.connect': async ({ id, endpoint }) => {

@@ -130,18 +130,8 @@ export class AddressBook {
   }
 
   #requestWanted(request: AddressRequest, window: Window, wanted: string, held: AddressRow | undefined): string {
-    const address = parseAddress(wanted)
-    if (!address)
-      throw invalid(`invalid address ${wanted}: it should be like ${formatAddress(window.first, window.subnet.v6)}`)
     const { subnet } = window
-    if (!contains(subnet, address)) {
-      throw invalid(
-        `Requested address is out of range: no configured subnet contains IP address ${wanted} (the subnet is ${subnet.cidr})`,
-      )
-    }
-    if (!isHost(subnet, address.value)) {
-      throw invalid(`Requested address ${wanted} cannot be a container's: it is an end of the subnet ${subnet.cidr}`)
-    }
+    const address = hostOf(subnet, wanted)
     const text = formatAddress(address.value, address.v6)
     if (held?.address === text) return text
     if (held) throw conflict(`${request.holder} has the address ${held.address} of ${subnet.cidr} already`)
@@ -214,6 +204,27 @@ export class AddressBook {
       if (oldest !== undefined) window.former.delete(oldest)
     }
   }
+}
+
+/** An address that a container may have in a subnet; throws `invalid` for any other. */
+function hostOf(subnet: Prefix, wanted: string): { v6: boolean; value: bigint } {
+  const address = parseAddress(wanted)
+  if (!address) throw invalid(`invalid address ${wanted}: it should be like ${formatAddress(subnet.first, subnet.v6)}`)
+  if (!contains(subnet, address)) {
+    throw invalid(
+      `Requested address is out of range: no configured subnet contains IP address ${wanted} (the subnet is ${subnet.cidr})`,
+    )
+  }
+  if (!isHost(subnet, address.value)) {
+    throw invalid(`Requested address ${wanted} cannot be a container's: it is an end of the subnet ${subnet.cidr}`)
+  }
+  return address
+}
+
+/** Throws `invalid` for an address that no container can have in a subnet, whoever has it now. */
+export function checkAddress(cidr: string, wanted: string): void {
+  const subnet = parsePrefix(cidr)
+  if (subnet) hostOf(subnet, wanted)
 }
 
 const windowKey = (networkId: string, cidr: string): string => `${networkId} ${cidr}`

@@ -1,2 +1,3 @@
+export { checkAddress } from './addresses.ts'
 export { Ipam } from './ipam.ts'
 export type { AddressLease, AddressRequest, HostRoute, Pool, PoolRange, PoolWish } from './types.ts'

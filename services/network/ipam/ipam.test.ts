@@ -74,6 +74,10 @@ describe('pools', () => {
   for (const [wish, ...words] of [
     [{ subnet: '10.77.1.7/33' }, 'invalid subnet 10.77.1.7/33', 'CIDR'],
     [{ subnet: 'ten' }, 'invalid subnet ten'],
+    [{ subnet: '127.5.0.0/24' }, 'invalid subnet 127.5.0.0/24', 'loopback'],
+    [{ subnet: '225.0.0.0/24' }, 'invalid subnet 225.0.0.0/24', 'multicast'],
+    [{ subnet: 'ff02::/64' }, 'invalid subnet ff02::/64', 'multicast'],
+    [{ subnet: '::ffff:10.1.1.0/120' }, 'invalid subnet ::ffff:10.1.1.0/120', 'CIDR'],
     [{ subnet: '10.0.0.1/24' }, 'invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24'],
     [{ subnet: '10.0.0.0/24', gateway: '10.0.1.1' }, 'invalid gateway 10.0.1.1', "doesn't contain this address"],
     [{ subnet: '10.0.0.0/24', gateway: 'x' }, 'invalid gateway x: invalid address'],

@@ -22,12 +22,15 @@ export function parseAddress(text: string): { v6: boolean; value: bigint } | und
 export const formatAddress = (value: bigint, v6: boolean): string =>
   addressText(Buffer.from(value.toString(16).padStart(v6 ? 32 : 8, '0'), 'hex'))
 
+/** `::ffff:10.0.0.1`: an IPv4 address, to be written as one. */
+const isMapped = ({ v6, value }: { v6: boolean; value: bigint }): boolean => v6 && value >> 32n === 0xffffn
+
 /** The block that `text` names, host bits cleared; undefined when it is not CIDR notation. */
 export function parsePrefix(text: string): Prefix | undefined {
   const [address = '', length = ''] = text.split('/')
   const parsed = parseAddress(address)
   // ip-cidr also takes spellings that a user hardly means: a zone, leading zeros.
-  if (!parsed || !/^(0|[1-9]\d{0,2})$/.test(length) || !IPCIDR.isValidCIDR(text)) return undefined
+  if (!parsed || isMapped(parsed) || !/^(0|[1-9]\d{0,2})$/.test(length) || !IPCIDR.isValidCIDR(text)) return undefined
   const block = new IPCIDR(text)
   const [first, last] = block.toRange<bigint>({ type: 'bigInteger' })
   const { v6 } = parsed

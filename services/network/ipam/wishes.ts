@@ -1,5 +1,5 @@
 import { invalid } from '../../../shared/errors/index.ts'
-import { contains, formatAddress, parseAddress, parsePrefix, type Prefix } from './prefix.ts'
+import { contains, formatAddress, overlaps, parseAddress, parsePrefix, type Prefix } from './prefix.ts'
 import type { Pool, PoolWish } from './types.ts'
 
 /** A wish whose texts are all understood; what was left out is undefined. */
@@ -11,6 +11,18 @@ export interface ParsedWish {
   readonly aux: ReadonlyMap<string, bigint>
   readonly v6: boolean
 }
+
+const reserved = (why: string, ...blocks: string[]): { why: string; block: Prefix }[] =>
+  blocks.flatMap((text) => {
+    const block = parsePrefix(text)
+    return block ? [{ why, block }] : []
+  })
+
+/** What no interface can have, or nobody could reach: RFC 6890. */
+const UNUSABLE = [
+  ...reserved('loopback addresses lead to nobody else', '127.0.0.0/8', '::1/128'),
+  ...reserved('multicast addresses are those of groups', '224.0.0.0/4', 'ff00::/8'),
+]
 
 const family = (v6: boolean): string => (v6 ? 'IPv6' : 'IPv4')
 
@@ -24,6 +36,8 @@ export function parseWishes(wishes: readonly PoolWish[]): ParsedWish[] {
 
 function parseWish(wish: PoolWish, faults: string[]): ParsedWish {
   const subnet = parseBlock('subnet', wish.subnet, faults)
+  const unusable = subnet && UNUSABLE.find(({ block }) => overlaps(block, subnet))
+  if (subnet && unusable) faults.push(`invalid subnet ${subnet.cidr}: ${unusable.why}`)
   const dependent = wish.ipRange ?? wish.gateway ?? Object.values(wish.aux ?? {})[0]
   // An empty text is as good as none: clients send them.
   if (!wish.subnet && dependent) faults.push(`${dependent} needs a subnet that it is part of: give --subnet too`)

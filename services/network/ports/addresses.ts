@@ -16,6 +16,8 @@ export interface Families {
 }
 
 const LOOPBACK6 = '::1'
+/** fe80::/10 */
+const LINK_LOCAL6 = /^fe[89ab]/
 
 /** Whether no two sockets can have these addresses and the same port. */
 export const clash = (a: string, b: string): boolean =>
@@ -50,6 +52,7 @@ export function hostAddresses(request: PortRequest, families: Families, hostHasI
   const hostIp = bindable(request.hostIp)
   if (hostIp === undefined) throw invalid(`cannot ${what}: invalid host address ${request.hostIp}`)
   const lead = `cannot ${what} on ${hostIp}`
+  if (LINK_LOCAL6.test(hostIp)) throw invalid(`${lead}: a link-local address is one of a single link; publish on [::]`)
   if (families[isIPv6(hostIp) ? 'ipv6' : 'ipv4'] === 'routed') return []
   if (!isIPv6(hostIp)) {
     if (families.ipv4 === 'none') throw invalid(`${lead}: the container has no IPv4 address`)

@@ -134,6 +134,7 @@ test('addresses that cannot be', () => {
   said(tcp('nonsense', 80), V4, 'invalid host address nonsense')
   said(tcp('::ffff:10.0.0.1', 80), V4, 'invalid host address')
   said(tcp('fd00::1', 80, { protocol: 'udp' }), V4, 'no IPv6 address', 'only TCP is relayed')
+  said(tcp('fe80::1', 80), BOTH, 'link-local address', '[::]')
   said(tcp('::1', 80, { protocol: 'sctp' }), BOTH, '127.0.0.1 instead')
   said(tcp('10.0.0.1', 80), { ipv4: 'none', ipv6: 'host port' }, 'no IPv4 address')
   said(tcp('', 80), { ipv4: 'none', ipv6: 'none' }, 'no address')
