@@ -4,6 +4,7 @@ import { forbidden, invalid, isKind, notFound } from '../../shared/errors/index.
 import { randomBytes } from 'node:crypto'
 import { parseMac } from '../../shared/mac.ts'
 import { contains, driven, endpointAddresses, type NetworkContext } from './context.ts'
+import { applyEndpointSysctls, checkEndpointOptions, wantedInterface } from './endpoint-options.ts'
 import type { Placed } from './gateway.ts'
 import { checkAddress, type Pool } from './ipam/index.ts'
 import { DEFAULT_BRIDGE, DOCKER_PREFIX } from './network-options.ts'
@@ -11,8 +12,6 @@ import { firewallNetwork, type Networks } from './networks.ts'
 import { newId } from './predefined.ts'
 import type { EndpointRecord, NetworkRecord, SandboxRecord } from './records.ts'
 
-/** Option of an endpoint: the interface's name in the container. */
-const IFNAME = `${DOCKER_PREFIX}endpoint.ifname`
 /** Option of a network: what its interfaces' names begin with. */
 export const IFACE_PREFIX = `${DOCKER_PREFIX}container_iface_prefix`
 
@@ -84,6 +83,7 @@ export class Endpoints {
    */
   plan(sandbox: SandboxRecord, request: EndpointRequest): Placed {
     const network = this.#network(request)
+    if (network.template) throw forbidden(`cannot connect a container to configuration network ${network.name}`)
     const { capabilities } = this.#c.drivers.get(network.driver).manifest
     // Nobody comes onto a network whose isolation cannot be had.
     if (firewallNetwork(this.#c, network)) this.#c.firewall.require()
@@ -136,6 +136,7 @@ export class Endpoints {
     const { driver, spec } = driven(this.#c, network)
     const state = network.state ?? { version: 1 }
     const result = await driver.createEndpoint(spec, state, endpointSpec(network, endpoint, netns))
+    applyEndpointSysctls(endpoint, netns)
     return {
       network,
       endpoint: { ...endpoint, state: result.state, hostInterface: result.hostInterface ?? '', phase: 'ready' },
@@ -171,15 +172,7 @@ function checkRequest(request: EndpointRequest, network: NetworkRecord): void {
     )
   }
   if (request.mac) checkMac(request.mac)
-  for (const option of Object.keys(request.driverOptions ?? {})) {
-    if (option !== IFNAME && option.startsWith(DOCKER_PREFIX)) {
-      throw invalid(`unknown endpoint option "${option}" (there is: ${IFNAME})`)
-    }
-  }
-  const name = request.driverOptions?.[IFNAME]
-  if (name !== undefined && (!/^[^\s/:]{1,15}$/.test(name) || name === 'lo' || name === '.' || name === '..')) {
-    throw invalid(`invalid value "${name}" for option ${IFNAME}: an interface name of at most 15 characters`)
-  }
+  checkEndpointOptions(request.driverOptions ?? {})
 }
 
 function checkMac(text: string): void {
@@ -192,7 +185,7 @@ function checkMac(text: string): void {
 
 function interfaceName(network: NetworkRecord, request: EndpointRequest, others: readonly EndpointRecord[]): string {
   const taken = new Set(others.map((e) => e.interface))
-  const wanted = request.driverOptions?.[IFNAME]
+  const wanted = wantedInterface(request.driverOptions)
   if (wanted !== undefined) {
     if (taken.has(wanted)) throw invalid(`the container has an interface ${wanted} already`)
     return wanted

@@ -16,6 +16,7 @@ void describe('NetworkCreateRequest', () => {
       labels: {},
       ipamOptions: {},
       pools: [{ v6: false }],
+      configOnly: false,
     })
   })
 
@@ -65,6 +66,8 @@ void describe('NetworkCreateRequest', () => {
   refused({ EnableIPv4: false }, 'invalid', /IPv4 or IPv6 must be enabled/)
   refused({ Scope: 'swarm' }, 'invalid', /scope "swarm"/)
   refused({ Ingress: true }, 'not-implemented', /Ingress/)
-  refused({ ConfigOnly: true }, 'not-implemented', /ConfigOnly/)
-  refused({ ConfigFrom: { Network: 'y' } }, 'not-implemented', /ConfigFrom/)
+  for (const more of [{ Internal: true }, { Attachable: true }, { Scope: 'local' }, { ConfigFrom: { Network: 'y' } }])
+    refused({ ConfigOnly: true, ...more }, 'invalid', /can only contain network specific fields/)
+  for (const more of [{ Options: { a: 'b' } }, { IPAM: { Config: [{ Subnet: '10.0.0.0/24' }] } }, { EnableIPv6: true }])
+    refused({ ConfigFrom: { Network: 'y' }, ...more }, 'invalid', /depends on a configuration network/)
 })

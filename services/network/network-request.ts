@@ -5,6 +5,7 @@ import { forbidden, invalid, notImplemented } from '../../shared/errors/index.ts
 import { lazy } from '../../shared/lazy.ts'
 import type { PoolWish } from './ipam/index.ts'
 import { DOCKER_PREFIX, ENABLE_IPV4, ENABLE_IPV6, flagOption } from './network-options.ts'
+import type { NetworkSettings } from './records.ts'
 
 const nullable = <T extends Parameters<typeof Type.Optional>[0]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]))
@@ -45,17 +46,11 @@ type NetworkCreateRequest = Static<typeof NetworkCreateRequest>
 const compiled = lazy(() => Compile(NetworkCreateRequest))
 
 /** A request to make a network, checked as far as that needs no other network. */
-export interface NetworkWish {
+export interface NetworkWish extends Omit<NetworkSettings, 'pools' | 'template'> {
+  readonly configOnly: boolean
   readonly name: string
   /** Empty for the default driver. */
   readonly driver: string
-  readonly internal: boolean
-  readonly attachable: boolean
-  readonly ipv4: boolean
-  readonly ipv6: boolean
-  readonly options: Readonly<Record<string, string>>
-  readonly labels: Readonly<Record<string, string>>
-  readonly ipamOptions: Readonly<Record<string, string>>
   readonly pools: readonly PoolWish[]
 }
 
@@ -71,6 +66,7 @@ export function readNetworkRequest(spec: Json): NetworkWish {
   const ipv4 = spec.EnableIPv4 ?? flagOption(options, ENABLE_IPV4) ?? true
   const ipv6 = spec.EnableIPv6 ?? flagOption(options, ENABLE_IPV6) ?? false
   if (!ipv4 && !ipv6) throw invalid('IPv4 or IPv6 must be enabled')
+  const configFrom = spec.ConfigFrom?.Network ?? ''
   return {
     name,
     driver: spec.Driver ?? '',
@@ -82,6 +78,8 @@ export function readNetworkRequest(spec: Json): NetworkWish {
     labels: spec.Labels ?? {},
     ipamOptions: spec.IPAM?.Options ?? {},
     pools: poolWishes(spec, ipv4, ipv6),
+    configOnly: spec.ConfigOnly ?? false,
+    ...(configFrom === '' ? {} : { configFrom }),
   }
 }
 
@@ -103,9 +101,18 @@ function checkName(name: string): void {
 
 function refuseUnsupported(spec: NetworkCreateRequest): void {
   if (spec.Ingress === true) throw notImplemented('network option Ingress is not implemented (swarm)')
-  if (spec.ConfigOnly === true) throw notImplemented('network option ConfigOnly is not implemented')
-  if (spec.ConfigFrom?.Network) throw notImplemented('network option ConfigFrom is not implemented')
   const scope = spec.Scope ?? ''
+  const from = spec.ConfigFrom?.Network ?? ''
+  if (spec.ConfigOnly === true && (spec.Internal || spec.Attachable || scope !== '' || from !== '')) {
+    throw invalid(
+      'configuration network can only contain network specific fields: internal, attachable, scope and config-from are not',
+    )
+  }
+  const given = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0
+  const { Config, Options } = spec.IPAM ?? {}
+  if (from !== '' && (given(spec.Options) || given(Config) || given(Options) || spec.EnableIPv6)) {
+    throw invalid('user supplied configurations are not supported if the network depends on a configuration network')
+  }
   if (scope !== '' && scope !== 'local') throw invalid(`invalid network scope "${scope}": local is the only one here`)
   const ipam = spec.IPAM?.Driver ?? ''
   if (ipam !== '' && ipam !== 'default') {

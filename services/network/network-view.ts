@@ -1,5 +1,6 @@
 import type { Filters, Json } from '../../shared/contracts/index.ts'
 import { invalid } from '../../shared/errors/index.ts'
+import { ipamConfig } from './config-networks.ts'
 import { withPrefix } from './context.ts'
 import type { EndpointRecord, NetworkRecord } from './records.ts'
 
@@ -24,18 +25,13 @@ export function networkView(network: NetworkRecord, users: readonly NetworkUser[
     IPAM: {
       Driver: 'default',
       Options: network.ipamOptions,
-      Config: network.pools.map((pool) => ({
-        Subnet: pool.cidr,
-        ...(pool.ipRange === undefined ? {} : { IPRange: pool.ipRange }),
-        ...(pool.gateway === '' ? {} : { Gateway: pool.gateway }),
-        ...(Object.keys(pool.aux).length > 0 ? { AuxiliaryAddresses: pool.aux } : {}),
-      })),
+      Config: ipamConfig(network),
     },
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,
-    ConfigFrom: { Network: '' },
-    ConfigOnly: false,
+    ConfigFrom: { Network: network.configFrom ?? '' },
+    ConfigOnly: network.template !== undefined,
     Containers: Object.fromEntries(
       users.map(({ endpoint, container, name }) => [
         container,

@@ -2,6 +2,7 @@ import type { Filters, Json } from '../../shared/contracts/index.ts'
 import type { GatewayMode, HostSide } from '../../shared/drivers/index.ts'
 import { conflict, forbidden, invalid, isKind, notFound } from '../../shared/errors/index.ts'
 import { Locks } from '../../shared/async/locks.ts'
+import { configNetwork, refuseInherited, withConfigFrom } from './config-networks.ts'
 import { driven, type NetworkContext } from './context.ts'
 import { FinishedRemovals } from './finished-removals.ts'
 import { FAMILIES, type Family, type FirewallNetwork } from './firewall/index.ts'
@@ -33,14 +34,29 @@ export class Networks {
       const there = this.#c.records.network(id)
       if (there?.phase === 'ready') return { id, warning: '' }
       if (there) throw conflict(`network ${id} is being removed`)
-      const wish = readNetworkRequest(spec)
+      const wish = withConfigFrom(readNetworkRequest(spec), (ref) => this.resolve(ref))
       if (flagOption(wish.options, DEFAULT_BRIDGE) === true) {
         throw invalid(`option ${DEFAULT_BRIDGE}=true cannot be: the default bridge is the network "bridge"`)
       }
-      await this.make(id, wish, { predefined: false })
+      if (wish.configOnly) this.#define(configNetwork(id, wish))
+      else await this.make(id, wish, { predefined: false })
       this.#finished.forget(wish.name)
       return { id, warning: '' }
     })
+  }
+
+  /** A network that is nothing but settings. */
+  #define(network: NetworkRecord): void {
+    const { store, records } = this.#c
+    store.transaction(() => {
+      this.#refuseTaken(network.name)
+      records.putNetwork(network)
+      store.emit(networkEvent('create', network))
+    })
+  }
+
+  #refuseTaken(name: string): void {
+    if (this.#c.records.networkNamed(name)) throw conflict(`network with name ${name} already exists`)
   }
 
   /** The whole of making a network; intent first, undone when the kernel refuses. */
@@ -51,11 +67,10 @@ export class Networks {
     if (singleton === true && !options.predefined) {
       throw forbidden(`only one instance of "${driver.manifest.name}" network is allowed`)
     }
-    const { pools: wishes, driver: _, ...settings } = wish
+    const { pools: wishes, driver: _, configOnly: __, ...settings } = wish
     const routes = needsPools === true ? await hostRoutes(wish.options[BRIDGE_NAME]) : []
     const network = store.transaction(() => {
-      const holder = records.networkNamed(wish.name)
-      if (holder) throw conflict(`network with name ${wish.name} already exists`)
+      this.#refuseTaken(wish.name)
       const bare: NetworkRecord = {
         ...settings,
         id,
@@ -183,6 +198,7 @@ export class Networks {
         const network = this.resolve(id)
         if (network.predefined) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`)
         this.#refuseInUse(network)
+        refuseInherited(network, this.#c.records.networks())
         this.#c.records.setNetworkPhase(id, 'deleting')
         return network
       })
@@ -242,7 +258,9 @@ export class Networks {
 
   async prune(filters: Filters): Promise<{ NetworksDeleted: string[] }> {
     const used = new Set(this.#c.records.endpoints().map((e) => e.network))
-    const candidates = this.#c.records.networks().filter((n) => n.phase === 'ready' && !n.predefined && !used.has(n.id))
+    const candidates = this.#c.records
+      .networks()
+      .filter((n) => n.phase === 'ready' && !n.predefined && !n.template && !used.has(n.id))
     const deleted: string[] = []
     for (const network of filterNetworks(candidates, filters, () => false)) {
       try {

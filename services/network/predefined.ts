@@ -18,6 +18,7 @@ const wish = (name: string, driver: string, more: Partial<NetworkWish> = {}): Ne
   labels: {},
   ipamOptions: {},
   pools: [],
+  configOnly: false,
   ...more,
 })
 

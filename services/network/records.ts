@@ -1,7 +1,7 @@
 import type { EndpointRequest, SandboxRequest } from '../../shared/contracts/index.ts'
 import type { DriverState } from '../../shared/drivers/index.ts'
 import type { Store } from '../../shared/store/index.ts'
-import type { Pool } from './ipam/index.ts'
+import type { Pool, PoolWish } from './ipam/index.ts'
 
 /** A network as its creator said it, with all defaults filled in. */
 export interface NetworkSettings {
@@ -13,6 +13,10 @@ export interface NetworkSettings {
   readonly labels: Readonly<Record<string, string>>
   readonly ipamOptions: Readonly<Record<string, string>>
   readonly pools: readonly Pool[]
+  /** Nothing but settings for other networks (`--config-only`): the subnets that those are to ask for. */
+  readonly template?: readonly PoolWish[]
+  /** The network whose settings this one has (`--config-from`). */
+  readonly configFrom?: string
 }
 
 export interface NetworkRecord extends NetworkSettings {

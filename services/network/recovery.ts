@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import type { RecoveredNetwork } from '../../shared/drivers/index.ts'
 import { deleteNetns, isNetns } from '../../shared/kernel/netns.ts'
 import { driven } from './context.ts'
+import { applyEndpointSysctls } from './endpoint-options.ts'
 import { endpointSpec } from './endpoints.ts'
 import { networkEvent } from './network-events.ts'
 import { firewallNetwork, type Networks } from './networks.ts'
@@ -144,6 +145,7 @@ export class Recovery {
             if (!result) continue
             records.putEndpoint({ ...e, state: result.state, hostInterface: result.hostInterface ?? '' })
             sandboxes.add(e.sandbox)
+            applyEndpointSysctls(e, this.#p.files.netns(e.sandbox))
           }
         })
       })

@@ -25,7 +25,7 @@ export function planSysctls(wanted: Readonly<Record<string, string>>): {
 /** Sets parameters of the calling thread's namespace; `invalid` names the one that the kernel refuses. */
 export function applySysctls(sysctls: readonly [string, string][]): void {
   for (const [name, value] of sysctls) {
-    if (!name.startsWith('net.')) throw invalid(`sysctl "${name}" is not of the network namespace`)
+    if (!/^net[./]/.test(name)) throw invalid(`sysctl "${name}" is not of the network namespace`)
     try {
       writeSysctl(name, value)
     } catch (error) {

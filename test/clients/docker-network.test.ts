@@ -116,6 +116,81 @@ describe('docker network', () => {
       await fails('network disconnect two mover', /is not connected to (the )?network two/)
     }))
 
+  test('a connect that is refused is told nobody: events are of what has happened', () =>
+    using({ networks: ['open', 'inner'], containers: ['holder', 'refused'] }, async () => {
+      await ok('network create open')
+      await ok('network create --internal inner')
+      await start('holder', '--network open -p 18431:80')
+      const id = await start('refused', '--network inner -p 18431:80')
+      await fails('network connect open refused', /port is already allocated \(tcp, by container holder\)/)
+      await ok('network disconnect inner refused')
+      const told = async (): Promise<string[]> =>
+        (await ok(['events', '--since', '1m', '--until', '0s', '--filter', 'type=network', '--format', '{{json .}}']))
+          .split('\n')
+          .map((line) => JSON.parse(line) as { Action: string; Actor: { Attributes: Record<string, string> } })
+          .filter(({ Actor }) => Actor.Attributes['container'] === id)
+          .map(({ Action, Actor }) => `${Action} ${Actor.Attributes['name']}`)
+      await until('the last event', 5000, async () => (await told()).includes('disconnect inner'))
+      assert.deepEqual(await told(), ['connect inner', 'disconnect inner'])
+    }))
+
+  test('a container that was renamed is known by its new name alone, and shows that', () =>
+    using({ networks: ['names'], containers: ['later', 'asker'] }, async () => {
+      await ok('network create names')
+      const id = await start('sooner', '--network names')
+      await start('asker', '--network names')
+      await ok('rename sooner later')
+      assert.deepEqual(
+        JSON.parse(await ok(['inspect', '-f', '{{json .NetworkSettings.Networks.names.DNSNames}}', 'later'])),
+        ['later', id.slice(0, 12)],
+      )
+      assert.equal((await addressesOf('asker', 'later')).length, 1)
+      assert.deepEqual(await addressesOf('asker', 'sooner'), [])
+    }))
+
+  test('a network that is made anew is found by the containers of the former one', () =>
+    using({ networks: ['again'], containers: ['stays'] }, async () => {
+      await ok('network create again')
+      await start('stays', '--network again')
+      await ok('stop -t 0 stays')
+      await ok('network rm again')
+      await fails('start stays', /network again not found/)
+      await ok(`network create --subnet ${net}.8.0/24 again`)
+      await ok('start stays')
+      assert.equal(await address('stays', 'again'), `${net}.8.2`)
+      await ok('stop -t 0 stays')
+      await ok('network disconnect again stays')
+      await fails(`network connect --ip ${net}.9.5 again stays`, /no configured subnet contains/)
+    }))
+
+  test('a routed network: the port of the container itself, none of the host', () =>
+    using({ networks: ['routed'], containers: ['direct'] }, async () => {
+      await ok('network create -o com.docker.network.bridge.gateway_mode_ipv4=routed routed')
+      await ok([
+        'run',
+        '-d',
+        '--name',
+        'direct',
+        '--network',
+        'routed',
+        '-p',
+        '18432:80',
+        IMAGE,
+        'httpd',
+        '-f',
+        '-h',
+        '/www',
+      ])
+      assert.equal(
+        await ok(['inspect', '-f', '{{json .NetworkSettings.Ports}}', 'direct']),
+        '{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":""}]}',
+      )
+      assert.equal(await ok('ps --filter name=direct --format {{.Ports}}'), '80/tcp')
+      await alive('direct', await gatewayOf('routed'))
+      const page = await command('curl', ['-sS', '-m2', `http://${await address('direct', 'routed')}/`])
+      assert.equal(page.stdout.trim(), 'hello-from-httpd')
+    }))
+
   test('one alias of several containers leads to all of them', () =>
     using({ networks: ['robin'], containers: ['r1', 'r2', 'r3'] }, async () => {
       await ok('network create robin')

@@ -194,6 +194,54 @@ void describe('options', () => {
   })
 })
 
+void describe('configuration networks', () => {
+  const config = { IPRange: '10.84.0.128/25', Subnet: '10.84.0.0/24' }
+  const spec = { ConfigOnly: true, IPAM: { Config: [config] }, Labels: { a: '1', b: '1' }, Options: { team: 'net' } }
+
+  void it('lend their settings, and are nothing else', async () => {
+    await network('settings', spec)
+    const shown = await view('settings')
+    assert.deepEqual(
+      [shown['Driver'], shown['ConfigOnly'], shown['IPAM']],
+      ['null', true, { Driver: 'default', Options: {}, Config: [config] }],
+    )
+    await network('heir', { ConfigFrom: { Network: 'settings' }, Labels: { b: '2' } })
+    const heir = await view('heir')
+    assert.deepEqual(
+      [heir['Driver'], heir['ConfigFrom'], heir['Labels'], heir['Options']],
+      ['bridge', { Network: 'settings' }, { a: '1', b: '2' }, { team: 'net' }],
+    )
+    await withSandbox(on('heir'), ({ endpoints }) => assert.equal(endpoints[0]?.ipv4, '10.84.0.128'))
+    await assert.rejects(
+      net.call('sandbox.create', sandbox('x', { endpoints: [on('settings')] })),
+      fails('forbidden', /configuration network settings/),
+    )
+    await assert.rejects(remove('settings'), fails('forbidden', /"settings" is in use by network heir/))
+    await restart()
+    await net.call('network.prune', { filters: {} })
+    assert.deepEqual(
+      (await net.call('network.list', { filters: { type: ['custom'] } })).map((n) => n['Name']),
+      ['settings'],
+    )
+    await remove('settings')
+    assert.deepEqual(
+      net
+        .events()
+        .slice(-3)
+        .map(({ payload }) => payload.Action),
+      ['destroy', 'prune', 'destroy'],
+    )
+  })
+
+  void it('are refused where they are not there, no such network, or make no sense', async () => {
+    const from = (Network: string): Promise<string> => network('heir', { ConfigFrom: { Network } })
+    await assert.rejects(from('nobody'), fails('not-found', /configuration network "nobody" does not exist/))
+    await assert.rejects(from('bridge'), fails('forbidden', /"bridge" is not a configuration network/))
+    const bad = { ConfigOnly: true, IPAM: { Config: [{ Subnet: '10.84.0.1/24' }] } }
+    await assert.rejects(network('settings', bad), fails('invalid', /should be 10\.84\.0\.0\/24/))
+  })
+})
+
 void describe('references', () => {
   void it('the beginning of several ids is refused as ambiguous', async () => {
     const ids = ['aaaa1', 'aaaa2'].map((start) => start.padEnd(64, '0'))

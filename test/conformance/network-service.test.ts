@@ -522,6 +522,26 @@ void describe('user-defined networks', () => {
     await net.call('network.remove', { ref: 'static' })
   })
 
+  void it('the parameters of its interface are those that an endpoint asks for', async () => {
+    const sysctls = 'net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.conf.IFNAME.arp_ignore=2'
+    const driverOptions = {
+      'com.docker.network.endpoint.sysctls': sysctls,
+      'com.docker.network.endpoint.ifname': 'lan.5',
+    }
+    await network('tuned')
+    const request = sandbox('tuned', { endpoints: [on('tuned', { driverOptions })] })
+    const { netns } = await net.call('sandbox.create', request)
+    const conf = (name: string): string => run(netns, 'cat', `/proc/sys/net/ipv4/conf/lan.5/${name}`).trim()
+    assert.deepEqual([conf('log_martians'), conf('arp_ignore')], ['1', '2'])
+    const wrong = { 'com.docker.network.endpoint.sysctls': 'net.ipv4.conf.IFNAME.nonsense=1' }
+    await assert.rejects(
+      net.call('endpoint.connect', { id: request.id, endpoint: on('bridge', { driverOptions: wrong }) }),
+      fails('invalid', /cannot set sysctl net\/ipv4\/conf\/eth0\/nonsense=1/),
+    )
+    await net.call('sandbox.delete', { id: request.id })
+    await net.call('network.remove', { ref: 'tuned' })
+  })
+
   void it('what a network can never give is known without asking for it', async () => {
     await network('bounded', { IPAM: { Config: [{ Subnet: '10.78.9.0/24' }] } })
     const check = (more: Parameters<typeof on>[1], ref = 'bounded') =>

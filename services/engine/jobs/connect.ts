@@ -4,7 +4,7 @@ import { checkBody } from '../config/body.ts'
 import { checkEndpoint } from '../config/wish.ts'
 import { isAlive, withState, type Container } from '../containers/container.ts'
 import type { Engine } from '../engine.ts'
-import { checkWithNetwork } from '../plan/networks.ts'
+import { checkWithNetwork, refuseConfigOnly } from '../plan/networks.ts'
 import { endpointRequest } from '../plan/requests.ts'
 import { disconnection } from '../recovery/unanswered.ts'
 import type { JobRecord } from './runner.ts'
@@ -99,6 +99,7 @@ interface FoundNetwork {
 
 async function findNetwork(engine: Engine, ref: string): Promise<FoundNetwork> {
   const found = await engine.lower.network['network.inspect']({ ref })
+  refuseConfigOnly(found)
   return { id: String(found['Id']), name: String(found['Name']), driver: String(found['Driver']) }
 }
 

@@ -1,4 +1,4 @@
-import { invalid, isKind } from '../../../shared/errors/index.ts'
+import { forbidden, invalid, isKind } from '../../../shared/errors/index.ts'
 import type { EndpointSettings } from '../config/schema.ts'
 import type { Engine } from '../engine.ts'
 import { endpointRequest } from './requests.ts'
@@ -19,6 +19,7 @@ export async function resolveNetworks(
       const network = await inspectNetwork(engine, ref)
       if (network === undefined) return [ref, wish] as const
       const name = String(network['Name'])
+      refuseConfigOnly(network)
       if (network['Driver'] === 'host' || network['Driver'] === 'null') {
         throw invalid(`container cannot be connected to the network "${name}" besides other networks`)
       }
@@ -34,6 +35,13 @@ async function inspectNetwork(engine: Engine, ref: string): Promise<Record<strin
   } catch (error) {
     if (isKind(error, 'not-found')) return undefined
     throw error
+  }
+}
+
+/** @throws `forbidden` for a network that is nothing but settings for others. */
+export function refuseConfigOnly(network: Record<string, unknown>): void {
+  if (network['ConfigOnly'] === true) {
+    throw forbidden(`cannot connect a container to configuration network ${String(network['Name'])}`)
   }
 }
 

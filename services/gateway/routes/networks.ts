@@ -62,6 +62,8 @@ const prune: Handler = async ({ query }, { network }) =>
 
 export const networks: readonly Route[] = [
   route('GET', '/networks', 'network list', list),
+  // Docker has it with a slash at its end too.
+  route('GET', '/networks/', 'network list', list),
   route('POST', '/networks/create', 'network create', create),
   route('POST', '/networks/prune', 'network prune', prune),
   route('GET', '/networks/:id', 'network inspect', inspect),
