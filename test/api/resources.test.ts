@@ -86,7 +86,10 @@ t('GET', '/images/accept/busybox:latest/json', 200, { Id: 'accept/busybox:latest
 t('GET', '/images/accept%2Fbusybox:latest/json', 200, { Id: 'accept/busybox:latest' })
 t('GET', '/images/127.0.0.1:5000/a/b:1/json', 200, { Id: '127.0.0.1:5000/a/b:1' })
 t('GET', '/images/json/json', 200, { Id: 'json' })
-t('GET', '/v1.43/images/busybox/json', 200, { VirtualSize: 5, Container: '' })
+t('GET', '/v1.43/images/busybox/json', 200, {
+  ...{ VirtualSize: 5, Container: '' },
+  ...{ ContainerConfig: { Volumes: null }, Config: { Volumes: null } },
+})
 t('GET', '/images/nope/json', 404, { message: 'No such image: nope' })
 t('GET', '/images/busybox/nope', 404, { message: 'page not found' })
 t('GET', `/images/${'x'.repeat(300)}/json`, 200, { Id: 'x'.repeat(300) })

@@ -51,8 +51,9 @@ const TABLE = {
   ],
   'image inspect': [
     { since: 44, what: 'no VirtualSize', undo: withVirtualSize },
-    { since: 45, what: 'no Container', undo: (i: Json) => void (i['Container'] ??= '') },
+    { since: 45, what: 'no Container and ContainerConfig', undo: withContainerConfig },
     { since: 48, what: 'descriptor and manifests', undo: without('Descriptor', 'Manifests') },
+    { since: 50, what: 'no members of a container in Config', undo: withWholeConfig },
   ],
   info: [
     { since: 46, what: 'containerd namespaces', undo: without('Containerd') },
@@ -98,6 +99,30 @@ function noneForUntagged(image: Json): void {
     image['RepoTags'] = ['<none>:<none>']
     image['RepoDigests'] = ['<none>@<none>']
   }
+}
+
+/** A container's configuration with nothing in it. */
+const EMPTY_CONFIG = {
+  ...{
+    Hostname: '',
+    Domainname: '',
+    User: '',
+    AttachStdin: false,
+    AttachStdout: false,
+    AttachStderr: false,
+    Tty: false,
+  },
+  ...{ OpenStdin: false, StdinOnce: false, Env: null, Cmd: null, Image: '', Volumes: null, WorkingDir: '' },
+  ...{ Entrypoint: null, OnBuild: null, Labels: null },
+}
+
+function withContainerConfig(image: Json): void {
+  image['Container'] ??= ''
+  image['ContainerConfig'] ??= { ...EMPTY_CONFIG }
+}
+
+function withWholeConfig(image: Json): void {
+  image['Config'] = { ...EMPTY_CONFIG, ...member(image['Config']) }
 }
 
 function withBridgeNetfilter(info: Json): void {
