@@ -81,6 +81,32 @@ test('what is kept in memory follows the transaction', () => {
   store.close()
 })
 
+test('what follows a transaction and fails keeps neither the rest from running nor the transaction from being what it is', () => {
+  const reported: unknown[] = []
+  const store = new Store(':memory:', [FIRST], 'n', (error) => reported.push((error as Error).message))
+  const told: string[] = []
+  store.onEmit(() => told.push('emitted'))
+  const follow = (name: string, fails: boolean) => () => {
+    told.push(name)
+    if (fails) throw new Error(`${name} fails`)
+  }
+  const work = (): void => {
+    store.settled({ committed: follow('committed', true), undone: follow('undone', false) })
+    store.settled({ committed: follow('committed too', false), undone: follow('undone too', true) })
+    store.emit({ type: 'image', action: 'tag', id: 'i', attributes: {} })
+  }
+  store.transaction(work)
+  assert.deepEqual(told.splice(0), ['committed', 'committed too', 'emitted'])
+  const refused = (): void => {
+    work()
+    throw new Error('no')
+  }
+  assert.throws(() => store.transaction(refused), /^Error: no$/)
+  assert.deepEqual(told, ['undone too', 'undone'])
+  assert.deepEqual(reported, ['committed fails', 'undone too fails'])
+  store.close()
+})
+
 test('a failure that has ended the transaction by itself is the one that is reported', () => {
   const store = new Store(':memory:', [FIRST], 'n')
   assert.throws(

@@ -35,6 +35,12 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 `
 
+/** What is kept in memory may differ from the database now: the process ends, and its successor reads it anew. */
+const endProcess = (error: unknown): void =>
+  queueMicrotask(() => {
+    throw error
+  })
+
 /**
  * A service's own SQLite file: WAL, synchronous=FULL, one writer (this process). Calls are synchronous: a transaction is
  * one function without `await`, so nothing of this process comes between its statements.
@@ -47,8 +53,11 @@ export class Store {
   #emitted = false
   #settling: Settling[] = []
   #onEmit: () => void = () => undefined
+  readonly #report: (error: unknown) => void
 
-  constructor(path: string, migrations: readonly string[], node: string) {
+  /** `report` is told of what follows a transaction and fails: the transaction itself stays what it is. */
+  constructor(path: string, migrations: readonly string[], node: string, report = endProcess) {
+    this.#report = report
     if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     this.#db = new DatabaseSync(path)
     if (path !== ':memory:') chmodSync(path, 0o600)
@@ -103,17 +112,26 @@ export class Store {
     } catch (error) {
       this.#rollback()
       this.#emitted = false
-      for (const { undone } of this.#settling.splice(0).reverse()) undone?.()
+      for (const { undone } of this.#settling.splice(0).reverse()) this.#guarded(undone)
       throw error
     } finally {
       this.#depth--
     }
-    for (const { committed } of this.#settling.splice(0)) committed?.()
+    for (const { committed } of this.#settling.splice(0)) this.#guarded(committed)
     if (this.#emitted) {
       this.#emitted = false
-      this.#onEmit()
+      this.#guarded(this.#onEmit)
     }
     return result
+  }
+
+  /** One that fails does not keep the others from running. */
+  #guarded(follow: (() => void) | undefined): void {
+    try {
+      follow?.()
+    } catch (error) {
+      this.#report(error)
+    }
   }
 
   #rollback(): void {
