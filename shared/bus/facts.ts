@@ -75,13 +75,19 @@ export async function hearFacts(
   let messages = await begin()
   let pumping = hear(messages)
   let stopped = false
+  // Remembered over attempts: one may make the consumer and then fail to hear it.
+  let lost = false
   return {
     async restore() {
-      if (stopped || (await isThere(manager, durable))) return false
+      if (stopped) return false
+      lost ||= !(await isThere(manager, durable))
+      if (!lost) return false
       const old = messages
       messages = await begin()
+      lost = false
       pumping = Promise.all([pumping, hear(messages)]).then(() => undefined)
       await old.close()
+      if (stopped) await messages.close()
       log.warn({ durable }, 'the bus had lost who hears its facts')
       return true
     },
