@@ -1,6 +1,6 @@
 import type { FactOf, ProcessState, RunRequest } from '../../shared/contracts/index.ts'
 import type { ExitStatus, ProcessHandle } from '../../shared/drivers/index.ts'
-import { conflict, invalid, notFound } from '../../shared/errors/index.ts'
+import { conflict, invalid, notFound, unavailable } from '../../shared/errors/index.ts'
 import type { Logger } from '../../shared/log/index.ts'
 import { hostnameFor, type BundleBuilder } from './bundle.ts'
 import type { ExecDrivers } from './drivers.ts'
@@ -172,8 +172,8 @@ export class Processes {
     await this.record({ ...row, status: 'exited', pid: 0, exitCode, finishedAt })
   }
 
-  /** Tells that a process has ended, and notes that it is told. */
-  async record(exited: ProcessRow): Promise<void> {
+  /** Tells that a process has ended, and notes that it is told: false when the service stops before. */
+  async record(exited: ProcessRow): Promise<boolean> {
     const { records, logs, facts } = this.#d
     // In memory at once; in the database once, when it is told: until then the shim's exit file is the durable truth.
     records.processes.set(exited.id, exited)
@@ -187,6 +187,7 @@ export class Processes {
     await logs.end(exited)
     // It may have been deleted meanwhile.
     if (records.processes.get(exited.id) === exited) records.putProcess({ ...exited, told })
+    return told
   }
 
   signal(id: string, signal: number): void {
@@ -214,8 +215,14 @@ export class Processes {
     for (const session of records.sessionsOf(row.id)) {
       await drivers.runtime(session.runtime).removeSession(session.id)
     }
-    // Its end, if it ran until now, is told before the row that remembers it goes.
     await live?.recorded
+    // The end is told before the row that remembers it goes, also one that an earlier process of this service could not tell.
+    const now = records.processes.get(row.id)
+    if (now?.status === 'exited' && !now.told && !(await this.record(now))) {
+      throw unavailable(`the end of container ${row.id} is not told yet, and the service is stopping; ask again`, {
+        details: { draining: true },
+      })
+    }
     this.#live.delete(row.id)
     if (row.facts.shmPath !== undefined) shm.remove(row.id)
     records.deleteProcess(row.id)

@@ -43,7 +43,7 @@ export async function recover(d: RecoveryDependencies): Promise<void> {
 }
 
 /** The bus may be away for long: the start of the service does not wait until an end is told. */
-function later(log: Logger, id: string, recorded: Promise<void>): void {
+function later(log: Logger, id: string, recorded: Promise<unknown>): void {
   recorded.catch((error: unknown) => log.error({ err: error, id }, 'an end could not be recorded'))
 }
 
