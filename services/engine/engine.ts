@@ -13,7 +13,7 @@ import { HealthMonitor } from './health/monitor.ts'
 import { Jobs } from './jobs/runner.ts'
 import { Lower } from './lower.ts'
 import { Gate } from './recovery/gate.ts'
-import { Unanswered } from './recovery/unanswered.ts'
+import { Requests } from './requests.ts'
 import { Restarter } from './restart/restarter.ts'
 import { Gatherer } from './views/gatherer.ts'
 
@@ -30,8 +30,8 @@ export interface Engine {
   readonly facilities: FacilitySource
   /** Closed while a lower service is told what to keep. */
   readonly gate: Gate
-  /** What recovery finished for callers that will ask again. */
-  readonly unanswered: Unanswered
+  /** Which requests are being done, and what became of those that were. */
+  readonly requests: Requests
   readonly restarter: Restarter
   readonly health: HealthMonitor
   /** Samples of a container's group and of the interfaces of its sandbox. */
@@ -58,6 +58,7 @@ interface EngineOptions {
 
 export function createEngine({ config, log, store, bus, patienceMs }: EngineOptions): Engine {
   const lower = new Lower(bus, patienceMs)
+  const requests = new Requests(store)
   return {
     config,
     log,
@@ -65,11 +66,11 @@ export function createEngine({ config, log, store, bus, patienceMs }: EngineOpti
     lower,
     containers: new Containers(store),
     locks: new Locks(),
-    jobs: new Jobs(store, log),
+    jobs: new Jobs(store, log, requests),
     execs: new Execs(store),
     facilities: new FacilitySource(lower, config.logOptions ?? {}),
     gate: new Gate(),
-    unanswered: new Unanswered(store),
+    requests,
     restarter: new Restarter(),
     health: new HealthMonitor(),
     samples: {

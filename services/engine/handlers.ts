@@ -28,18 +28,23 @@ const done = async (work: Promise<void>): Promise<Record<string, never>> => {
 
 /** The engine's verbs. */
 export function createHandlers(engine: Engine): Omit<Handlers<EngineContract>, 'health'> {
+  /** A verb that changes something: done once for each request. */
+  const once =
+    <Request, Reply>(work: (request: Request) => Promise<Reply>) =>
+    (request: Request): Promise<Reply> =>
+      engine.requests.once(() => work(request))
   return {
-    'container.create': (r) => create(engine, r),
-    'container.start': (r) => done(start(engine, r.ref)),
-    'container.stop': (r) => done(stop(engine, r)),
-    'container.restart': (r) => done(restart(engine, r)),
-    'container.kill': (r) => done(kill(engine, r.ref, r.signal)),
-    'container.pause': (r) => done(pause(engine, r.ref)),
-    'container.unpause': (r) => done(unpause(engine, r.ref)),
-    'container.rename': (r) => done(rename(engine, r.ref, r.name)),
-    'container.update': (r) => update(engine, r.ref, r.body),
-    'container.remove': (r) => done(r.link ? unlink(engine, r.ref) : remove(engine, r)),
-    'container.prune': (r) => prune(engine, r.filters),
+    'container.create': once((r) => create(engine, r)),
+    'container.start': once((r) => done(start(engine, r.ref))),
+    'container.stop': once((r) => done(stop(engine, r))),
+    'container.restart': once((r) => done(restart(engine, r))),
+    'container.kill': once((r) => done(kill(engine, r.ref, r.signal))),
+    'container.pause': once((r) => done(pause(engine, r.ref))),
+    'container.unpause': once((r) => done(unpause(engine, r.ref))),
+    'container.rename': once((r) => done(rename(engine, r.ref, r.name))),
+    'container.update': once((r) => update(engine, r.ref, r.body)),
+    'container.remove': once((r) => done(r.link ? unlink(engine, r.ref) : remove(engine, r))),
+    'container.prune': once((r) => prune(engine, r.filters)),
     'container.list': (r) => list(engine, r),
     'container.inspect': (r) => inspect(engine, r.ref, r.size),
     'container.wait': (r) => wait(engine, r),
@@ -48,10 +53,10 @@ export function createHandlers(engine: Engine): Omit<Handlers<EngineContract>, '
     'container.attach': (r) => attach(engine, r),
     'container.resize': (r) => done(resize(engine, r)),
     'container.stats': (r) => stats(engine, r.ref),
-    'network.connect': (r) => done(connect(engine, r)),
-    'network.disconnect': (r) => done(disconnect(engine, r)),
-    'exec.create': (r) => createExec(engine, r),
-    'exec.start': (r) => startExec(engine, r),
+    'network.connect': once((r) => done(connect(engine, r))),
+    'network.disconnect': once((r) => done(disconnect(engine, r))),
+    'exec.create': once((r) => createExec(engine, r)),
+    'exec.start': once((r) => startExec(engine, r)),
     'exec.attach': (r) => attachExec(engine, r.id, r.has),
     'exec.inspect': (r) => inspectExec(engine, r.id),
     'exec.resize': (r) => done(resizeExec(engine, r)),

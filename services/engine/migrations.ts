@@ -37,4 +37,9 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_running ON jobs (seq) WHERE status = 'running';
 `,
+  `
+-- What became of requests, for callers that did not hear it.
+CREATE TABLE answers (request TEXT PRIMARY KEY, answer TEXT NOT NULL, ended INTEGER NOT NULL) STRICT;
+CREATE INDEX answers_ended ON answers (ended);
+`,
 ]

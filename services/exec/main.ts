@@ -54,8 +54,8 @@ async function start(context: ServiceContext): Promise<RunningService<ExecContra
         return {}
       },
       'process.run': (request) => processes.run(request),
-      'process.signal': async ({ id, signal }) => {
-        processes.signal(id, signal)
+      'process.signal': async ({ id, signal, key }) => {
+        processes.signal(id, signal, key)
         return {}
       },
       'process.delete': async ({ id }) => {

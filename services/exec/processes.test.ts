@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ProcessHandle } from '../../shared/drivers/index.ts'
 import { isKind } from '../../shared/errors/index.ts'
 import { createLogger } from '../../shared/log/index.ts'
 import { Processes, type ProcessDependencies } from './processes.ts'
@@ -17,7 +18,8 @@ function service() {
   const processes = new Processes({
     log: createLogger('exec-test', 'silent'),
     drivers: { runtime: () => ({ remove: async () => undefined }) },
-    logs: { end: async () => undefined },
+    attachments: { begin: () => undefined },
+    logs: { begin: () => undefined, end: async () => undefined },
     facts: { tell: () => telling.promise },
     records: {
       processes: rows,
@@ -46,4 +48,16 @@ test('a service that stops before it could tell an end keeps the row for the nex
   telling.resolve(false)
   await assert.rejects(deleting, (error) => isKind(error, 'unavailable') && error.details?.['draining'] === true)
   assert.equal(rows.get('a')?.told, false)
+})
+
+test('a signal of one key is sent once, also when the process has ended since', () => {
+  const { processes } = service()
+  const sent: number[] = []
+  const handle = { exited: new Promise(() => undefined), signal: (n: number) => sent.push(n) < 3 }
+  processes.adopt({ ...untold, status: 'running' }, handle as unknown as ProcessHandle)
+  for (const key of ['k1', 'k1', 'k2', undefined, 'k1']) {
+    if (key === undefined) assert.throws(() => processes.signal('a', 1), /is not running/)
+    else processes.signal('a', 1, key)
+  }
+  assert.equal(sent.length, 3)
 })

@@ -39,11 +39,16 @@ export interface LiveContainer {
   readonly recorded: Promise<void>
 }
 
+/** More than are sent while an engine is restarted. */
+const REMEMBERED_SIGNALS = 1000
+
 /** The first processes of containers: their whole life but stdio and sessions. */
 export class Processes {
   readonly #d: ProcessDependencies
   readonly #lock = new Locks()
   readonly #live = new Map<string, LiveContainer>()
+  /** The latest signals that have a key, oldest first. */
+  readonly #signals = new Set<string>()
 
   constructor(dependencies: ProcessDependencies) {
     this.#d = dependencies
@@ -190,8 +195,15 @@ export class Processes {
     return told
   }
 
-  signal(id: string, signal: number): void {
+  /** Sends a signal; one of the same key that was sent already is not sent again. */
+  signal(id: string, signal: number, key?: string): void {
+    const sent = key === undefined ? undefined : `${id} ${signal} ${key}`
+    if (sent !== undefined && this.#signals.has(sent)) return
     if (!this.running(id).handle.signal(signal)) throw conflict(`container ${id} is not running`)
+    if (sent === undefined) return
+    this.#signals.add(sent)
+    const [oldest = ''] = this.#signals
+    if (this.#signals.size > REMEMBERED_SIGNALS) this.#signals.delete(oldest)
   }
 
   resize(id: string, rows: number, columns: number): void {

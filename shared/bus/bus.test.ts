@@ -55,6 +55,10 @@ test('a verb is answered, checked and told apart from a failure', async () => {
   )
   const trace = { job: 'j1', traceparent: '00-a-b-01' }
   assert.deepEqual(await withTrace(trace, () => client['thing.trace']({})), trace)
+  // What one request is done for is not what its own calls are done for.
+  const calling = withTrace({ ...trace, request: 'r1' }, () => client['thing.trace']({}, { request: 'r2' }))
+  assert.deepEqual(await calling, { ...trace, request: 'r2' })
+  assert.deepEqual(await withTrace({ ...trace, request: 'r1' }, () => client['thing.trace']({})), trace)
   await served.stop()
   await assert.rejects(client['thing.echo']({ text: 'x' }), kindOf('unavailable', /demo service is not there/))
 })

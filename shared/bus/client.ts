@@ -4,7 +4,7 @@ import { fromWire, invalid, unavailable, type WireError } from '../errors/index.
 import { currentTrace } from '../log/index.ts'
 import { decode, encode } from './codec.ts'
 import type { Interruptions } from './interruption.ts'
-import { ERROR_HEADER, JOB_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
+import { ERROR_HEADER, JOB_HEADER, REQUEST_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
 
 const NO_RESPONDERS: string = ErrorCode.NoResponders
 const TIMEOUT: string = ErrorCode.Timeout
@@ -21,7 +21,7 @@ export function clientOf<C extends Contract>(
   const call = async (verb: string, request: unknown, own?: CallOptions): Promise<unknown> => {
     const timeout = own?.timeoutMs ?? contract.verbs[verb]?.timeoutMs ?? DEFAULT_TIMEOUT_MS
     const subject = verbSubject(node, contract.service, verb)
-    const h = traceHeaders()
+    const h = callHeaders(own?.request)
     let reply
     try {
       const data = encode(request)
@@ -41,10 +41,11 @@ export function clientOf<C extends Contract>(
   return Object.fromEntries(entries) as Client<C>
 }
 
-function traceHeaders(): MsgHdrs | undefined {
+function callHeaders(request: string | undefined): MsgHdrs | undefined {
   const { job, traceparent } = currentTrace()
-  if (job === undefined && traceparent === undefined) return undefined
+  if (job === undefined && traceparent === undefined && request === undefined) return undefined
   const h = headers()
+  if (request !== undefined) h.set(REQUEST_HEADER, request)
   if (job !== undefined) h.set(JOB_HEADER, job)
   if (traceparent !== undefined) h.set(TRACE_HEADER, traceparent)
   return h

@@ -7,7 +7,7 @@ import { invalid, internal, toWire, unavailable } from '../errors/index.ts'
 import { lazy } from '../lazy.ts'
 import { type Logger, withTrace } from '../log/index.ts'
 import { decode, encode } from './codec.ts'
-import { ERROR_HEADER, JOB_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
+import { ERROR_HEADER, JOB_HEADER, REQUEST_HEADER, TRACE_HEADER, verbSubject } from './subjects.ts'
 
 type Handler = (request: unknown, call: object) => Promise<unknown>
 
@@ -79,7 +79,7 @@ function answerer(
       if (draining()) throw unavailable('the service is shutting down', { details: { draining: true } })
       const request = decode(message.data)
       if (!check().Check(request)) throw invalid(`${verb}: ${complaint(check().Errors(request))}`)
-      const trace = { job, traceparent }
+      const trace = { job, traceparent, request: message.headers?.get(REQUEST_HEADER) || undefined }
       const reply = await withTrace(trace, () => handler(request, { verb, ...trace }))
       respond(message, encode(reply ?? {}))
     } catch (error) {

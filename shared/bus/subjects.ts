@@ -9,5 +9,7 @@ export const FACTS_STREAM = 'FACTS'
 /** Set on a reply that is an error: its kind; the body is the error's wire form. */
 export const ERROR_HEADER = 'Gantry-Error'
 export const JOB_HEADER = 'Gantry-Job'
+/** The caller's id of a request: sent again, it has the same. */
+export const REQUEST_HEADER = 'Gantry-Request'
 /** https://www.w3.org/TR/trace-context/ */
 export const TRACE_HEADER = 'traceparent'

@@ -22,6 +22,8 @@ export const Job = Type.Object({
   startedAt: Type.Number(),
   ms: Type.Number(),
   traceparent: Type.String(),
+  /** The caller's id of the request that it answers. */
+  request: Type.Optional(Type.String()),
   error: Type.Optional(Type.String()),
   steps: Type.Array(JobStep),
 })

@@ -155,8 +155,13 @@ export const execContract = contract('exec', '1.0.0', {
     timeoutMs: 60_000,
   }),
   'process.signal': verb({
-    summary: 'Sends a signal (number) to the first process; `conflict` when it does not run.',
-    request: Type.Object({ id: Id, signal: Type.Integer({ minimum: 1, maximum: 64 }) }),
+    summary:
+      'Sends a signal (number) to the first process, once for each `key`; `conflict` when it does not run and was not sent it.',
+    request: Type.Object({
+      id: Id,
+      signal: Type.Integer({ minimum: 1, maximum: 64 }),
+      key: Type.Optional(Type.String()),
+    }),
     reply: Empty,
     callers: e,
   }),

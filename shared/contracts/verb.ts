@@ -47,6 +47,8 @@ export type Client<C extends Contract> = {
 export interface CallOptions {
   /** Overrides the verb's own `timeoutMs`. */
   timeoutMs?: number
+  /** The caller's id of this request. Sent again with the same, it is answered with what became of it. */
+  request?: string
 }
 
 export interface CallInfo {

@@ -7,6 +7,8 @@ export type { Logger }
 export interface Trace {
   readonly job?: string | undefined
   readonly traceparent?: string | undefined
+  /** The caller's id of the request that it is done for; the same when that is sent again. */
+  readonly request?: string | undefined
 }
 
 const storage = new AsyncLocalStorage<Trace>()

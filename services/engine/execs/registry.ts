@@ -13,6 +13,8 @@ export interface Exec {
   readonly status: 'created' | 'running' | 'ended'
   readonly pid: number
   readonly exitCode: number | null
+  /** It was found running after the engine died: its client has no answer yet, and asks again. */
+  readonly adopted?: boolean
   /** Milliseconds since the epoch; when it ended. */
   readonly finished: number | null
 }
@@ -48,8 +50,8 @@ export class Execs {
     return [...this.#byId.values()].filter((e) => e.container === container)
   }
 
-  running(): Exec[] {
-    return [...this.#byId.values()].filter((e) => e.status === 'running')
+  with(status: Exec['status']): Exec[] {
+    return [...this.#byId.values()].filter((e) => e.status === status)
   }
 
   put(exec: Exec): void {

@@ -60,14 +60,15 @@ export function startExec(engine: Engine, request: StartRequest): Promise<{ tty:
   // Its end waits for this, however soon it comes.
   return engine.locks.run(id, async () => {
     const exec = engine.execs.find(id)
-    if (exec.status !== 'created') throw conflict(`Error: Exec command ${id} has already run`)
-    const container = findRunning(engine, exec.container, 'exec')
+    const { adopted = false } = exec
+    if (exec.status !== 'created' && !adopted) throw conflict(`Error: Exec command ${id} has already run`)
+    const container = adopted ? engine.containers.find(exec.container) : findRunning(engine, exec.container, 'exec')
     const { config } = exec
     const tty = config.Tty ?? false
     return engine.jobs.run(
       { name: 'exec', container: container.id, arguments: { exec: id, command: config.Cmd } },
       async (job) => {
-        const reply = await job.step('exec.session.start', () =>
+        const started = await job.step('exec.session.start', () =>
           engine.lower.exec['session.start']({
             id,
             container: container.id,
@@ -82,15 +83,34 @@ export function startExec(engine: Engine, request: StartRequest): Promise<{ tty:
             detachKeys: config.DetachKeys ?? '',
           }),
         )
-        job.commit(() => {
-          engine.execs.put({ ...exec, status: 'running', pid: reply.pid })
-          tell(engine, exec, `exec_start: ${config.Cmd?.join(' ')}`)
-        })
-        return { tty, ...(reply.stream ? { stream: reply.stream } : {}) }
+        const reply = { tty, ...(started.stream ? { stream: started.stream } : {}) }
+        job.commit(() => recordStart(engine, exec, { pid: started.pid, adopted: false }), reply)
+        return reply
       },
       (error) => engine.execs.put({ ...exec, status: 'ended', exitCode: failureCode(error), finished: Date.now() }),
     )
   })
+}
+
+function recordStart(engine: Engine, exec: Exec, how: { readonly pid: number; readonly adopted: boolean }): void {
+  if (exec.adopted) return engine.execs.put({ ...exec, adopted: false })
+  engine.execs.put({ ...exec, status: 'running', ...how })
+  tell(engine, exec, `exec_start: ${exec.config.Cmd?.join(' ')}`)
+}
+
+/** One that an engine started, and died before it had recorded that. */
+export async function adoptExec(engine: Engine, id: string): Promise<void> {
+  const adopted = await engine.locks.run(id, async () => {
+    const exec = engine.execs.get(id)
+    if (exec?.status !== 'created') return false
+    const state = await engine.lower.exec['session.state']({ id }).catch((error: unknown) => {
+      if (isKind(error, 'not-found')) return undefined
+      throw error
+    })
+    if (state) engine.store.transaction(() => recordStart(engine, exec, { pid: state.pid, adopted: true }))
+    return state !== undefined
+  })
+  if (adopted) await refreshExec(engine, id)
 }
 
 /** Another stream to one that was started attached, for a client whose stream broke and who has the first bytes of the output. */

@@ -6,7 +6,6 @@ import { isAlive, withState, type Container } from '../containers/container.ts'
 import type { Engine } from '../engine.ts'
 import { checkWithNetwork, refuseConfigOnly } from '../plan/networks.ts'
 import { endpointRequest } from '../plan/requests.ts'
-import { disconnection } from '../recovery/unanswered.ts'
 import type { JobRecord } from './runner.ts'
 
 export interface NetworkRequest {
@@ -67,7 +66,6 @@ export async function disconnect(engine: Engine, request: NetworkRequest & { for
     if (network.driver === 'host')
       throw invalid('container cannot be disconnected from host network or connected to host network')
     if (!container.endpoints[network.name]) {
-      if (engine.unanswered.take('disconnect', disconnection(id, network.id))) return
       throw conflict(`container ${id} is not connected to network ${network.name}`)
     }
     await engine.jobs.run(
@@ -134,6 +132,5 @@ export async function recoverConnection(engine: Engine, record: JobRecord): Prom
   }
   engine.jobs.close(record, finish ? 'done' : 'failed', 'the engine was restarted while it ran; undone', () => {
     if (container && finish) recordDisconnect(engine, id, name, sandbox)
-    if (finish) engine.unanswered.note('disconnect', disconnection(id, network))
   })
 }

@@ -87,11 +87,12 @@ export async function create(engine: Engine, request: CreateRequest): Promise<{ 
           mountPoints: rootfs.mountPoints,
           state: INITIAL_STATE,
         }
+        const reply = { id, warnings: [...limitCheck.warnings, ...warningsOf(wish)] }
         job.commit(() => {
           engine.containers.put(container)
           emitContainer(engine.store, container, 'create')
-        })
-        return { id, warnings: [...limitCheck.warnings, ...warningsOf(wish)] }
+        }, reply)
+        return reply
       },
       () => engine.containers.releaseNames(id),
     )

@@ -146,7 +146,5 @@ export async function recoverExit(engine: Engine, record: JobRecord): Promise<vo
       },
     )
   }
-  engine.jobs.close(record, 'done', '', () => {
-    if (remove && container) engine.unanswered.note('remove', id, container.name)
-  })
+  engine.jobs.close(record, 'done', '')
 }

@@ -301,14 +301,14 @@ describe('the life of a container', () => {
   })
 
   it('rename gives the old name free', async () => {
-    const id = await world.create('a1')
-    await world.create('b1')
-    await assert.rejects(rename(world.engine, 'a1', 'b1'), kindOf('conflict', /already in use/))
-    await rename(world.engine, 'a1', 'c1')
-    assert.equal(world.engine.containers.find('c1').id, id)
-    assert.throws(() => world.engine.containers.find('a1'), kindOf('not-found'))
-    await world.create('a1')
-    assert.equal(world.events().find((e) => e.action === 'rename')?.attributes['oldName'], '/a1')
+    const id = await world.create('w1')
+    await world.create('x1')
+    await assert.rejects(rename(world.engine, 'w1', 'x1'), kindOf('conflict', /already in use/))
+    await rename(world.engine, 'w1', 'y1')
+    assert.equal(world.engine.containers.find('y1').id, id)
+    assert.throws(() => world.engine.containers.find('w1'), kindOf('not-found'))
+    await world.create('w1')
+    assert.equal(world.events().find((e) => e.action === 'rename')?.attributes['oldName'], '/w1')
   })
 
   it('rename while it runs takes over what the network calls it now', async () => {

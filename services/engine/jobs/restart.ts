@@ -2,7 +2,7 @@ import { isAlive, type Container } from '../containers/container.ts'
 import { emitContainer } from '../containers/events.ts'
 import type { Engine } from '../engine.ts'
 import type { JobRecord } from './runner.ts'
-import { endRun } from './signal.ts'
+import { endRun, resumeEnding, termsIn, termsOf, type Terms } from './signal.ts'
 import { refuseRemoved, startHeld } from './start.ts'
 import { stopTerms, type StopRequest } from './stop.ts'
 
@@ -13,19 +13,12 @@ export async function restart(engine: Engine, request: StopRequest): Promise<voi
   await stopAndStart(engine, container, stopTerms(container, request))
 }
 
-/** `takeOver` is written in one transaction with the job's intent. */
-async function stopAndStart(
-  engine: Engine,
-  { id, state }: Container,
-  terms: { readonly signal: number; readonly timeoutMs: number },
-  takeOver: () => void = () => undefined,
-): Promise<void> {
-  // The run that is to end, by which recovery knows how far it came. For ever is null: Infinity is no JSON.
-  const timeoutMs = Number.isFinite(terms.timeoutMs) ? terms.timeoutMs : null
-  const spec = { name: 'restart', container: id, arguments: { ...terms, timeoutMs, instance: state.instance } } as const
+async function stopAndStart(engine: Engine, { id, state }: Container, terms: Terms, resume?: JobRecord): Promise<void> {
+  // The run that is to end, by which recovery knows how far it came.
+  const spec = { name: 'restart', container: id, arguments: { ...termsIn(terms), instance: state.instance } } as const
   engine.restarting.add(id)
   try {
-    await engine.jobs.run({ ...spec, intent: takeOver }, async (job) => {
+    await engine.jobs.run({ ...spec, intent: true, resume }, async (job) => {
       if (isAlive(engine.containers.find(id)) || state.status === 'restarting') await endRun(engine, job, id, terms)
       await job.step('start', () => startAgain(engine, id))
       job.commit(() => emitContainer(engine.store, engine.containers.find(id), 'restart'))
@@ -46,27 +39,23 @@ async function startAgain(engine: Engine, id: string): Promise<void> {
 }
 
 /**
- * The engine died while it restarted this container. If it had stopped it, it starts it; if the run that was to end goes on, a new job
+ * The engine died while it restarted this container. If it had stopped it, it starts it; if the run that was to end goes on, the job
  * ends it and starts the next, when the caller has given up the lock.
  */
 export async function recoverRestart(engine: Engine, record: JobRecord): Promise<void> {
   const container = engine.containers.get(record.container)
   const close = (write?: () => void) => engine.jobs.close(record, 'done', '', write)
-  if (!container || container.state.instance !== record.arguments['instance']) return close()
+  const tell = () => emitContainer(engine.store, engine.containers.find(record.container), 'restart')
+  if (!container) return close()
+  if (container.state.instance !== record.arguments['instance']) return close(isAlive(container) ? tell : undefined)
   const { status } = container.state
   if (isAlive(container) || status === 'restarting') {
-    const terms = {
-      signal: Number(record.arguments['signal']),
-      timeoutMs: Number(record.arguments['timeoutMs'] ?? Infinity),
-    }
-    stopAndStart(engine, container, terms, close).catch((error: unknown) =>
-      engine.log.error({ err: error, container: container.id }, 'interrupted restart could not be finished'),
-    )
+    resumeEnding(engine, record, () => stopAndStart(engine, container, termsOf(record), record))
     return
   }
   if (status !== 'exited' && status !== 'created') return close()
   await startHeld(engine, container.id, { restartCount: 0, manuallyStopped: false })
-  close(() => emitContainer(engine.store, engine.containers.find(container.id), 'restart'))
+  close(tell)
 }
 
 /** A container that its policy wants back: started after a while, unless a user does something with it before. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Job } from '../../../shared/contracts/index.ts'
-import { isKind, toGantryError } from '../../../shared/errors/index.ts'
+import { GantryError, isKind, toGantryError } from '../../../shared/errors/index.ts'
 import { currentTrace, withTrace, type Logger } from '../../../shared/log/index.ts'
 import type { Store } from '../../../shared/store/index.ts'
+import type { Requests } from '../requests.ts'
 
 /** How many finished jobs are kept. */
 const HISTORY = 1000
@@ -22,6 +23,7 @@ export type JobName =
   | 'connect'
   | 'disconnect'
   | 'unlink'
+  | 'prune'
   | 'exec'
 
 export interface JobRecord extends Job {
@@ -39,21 +41,40 @@ export interface JobSpec {
   readonly arguments?: Record<string, unknown>
   /**
    * Written before the first step, so that a crash finds it: `true`, or what to write in the same transaction. A job without
-   * is written when it ends: for operations that leave nothing behind.
+   * is written when it ends (or when it saves itself before): for operations that leave nothing behind.
    */
   readonly intent?: true | (() => void)
+  /** An interrupted job that goes on, with its id and with what it had saved. */
+  readonly resume?: JobRecord | undefined
+}
+
+/** The engine stops while a job waits for something that takes long: the next engine goes on with it. */
+export class LeftToSuccessor extends GantryError {
+  constructor() {
+    super('unavailable', 'the engine is being restarted; ask again', { details: { draining: true } })
+  }
+}
+
+interface Bookkeeping {
+  /** Ends the job as done, in one transaction with `write`. */
+  readonly done: (write: () => void, reply: unknown) => void
+  /** Writes it as it is. */
+  readonly save: () => void
 }
 
 /** A job while it runs. */
 export class RunningJob {
   readonly record: Mutable<JobRecord>
+  /** Whether an earlier engine began it. */
+  readonly resumed: boolean
   readonly #undo: { step: Step; undo: Undo }[] = []
-  readonly #finish: (write: (() => void) | undefined) => void
+  readonly #books: Bookkeeping
   #under: Promise<unknown>[] = []
 
-  constructor(record: Mutable<JobRecord>, finish: (write: (() => void) | undefined) => void) {
+  constructor(record: Mutable<JobRecord>, resumed: boolean, books: Bookkeeping) {
     this.record = record
-    this.#finish = finish
+    this.resumed = resumed
+    this.#books = books
   }
 
   /**
@@ -85,9 +106,15 @@ export class RunningJob {
     }
   }
 
-  /** Ends the job as done, in one transaction with `write`. */
-  commit(write: () => void): void {
-    this.#finish(write)
+  /** Ends the job as done, in one transaction with `write`. `reply` answers its request. */
+  commit(write: () => void, reply: unknown = {}): void {
+    this.#books.done(write, reply)
+  }
+
+  /** Writes how far it has come, in the caller's transaction, for an engine that has to go on with it. */
+  save(how: Record<string, unknown> = {}): void {
+    this.record.arguments = { ...this.record.arguments, ...how }
+    this.#books.save()
   }
 
   /** Waits for steps still under way, then undoes what was done, last first. Errors are collected. */
@@ -121,12 +148,14 @@ export async function settled<T extends readonly unknown[]>(
 export class Jobs {
   readonly #store: Store
   readonly #log: Logger
+  readonly #requests: Requests
   readonly #running = new Map<string, JobRecord>()
   #ended = 0
 
-  constructor(store: Store, log: Logger) {
+  constructor(store: Store, log: Logger, requests: Requests) {
     this.#store = store
     this.#log = log
+    this.#requests = requests
   }
 
   /**
@@ -134,28 +163,21 @@ export class Jobs {
    * passed on. `failed` may write what a failure changes, in the transaction that records it.
    */
   async run<T>(spec: JobSpec, work: (job: RunningJob) => Promise<T>, failed?: (error: unknown) => void): Promise<T> {
-    const trace = { job: randomBytes(32).toString('hex'), traceparent: traceparent() }
-    return withTrace(trace, async () => {
-      const record: Mutable<JobRecord> = {
-        id: trace.job,
-        name: spec.name,
-        container: spec.container,
-        arguments: spec.arguments ?? {},
-        status: 'running',
-        startedAt: Date.now(),
-        ms: 0,
-        traceparent: trace.traceparent,
-        steps: [],
-      }
+    const record: Mutable<JobRecord> = spec.resume ? { ...spec.resume } : this.#newRecord(spec)
+    return withTrace({ job: record.id, traceparent: record.traceparent }, async () => {
+      const before = spec.resume ? Date.now() - record.startedAt : 0
       const begun = performance.now()
-      const end = (status: 'done' | 'failed', write: (() => void) | undefined) => {
-        record.ms = Math.round((performance.now() - begun) * 1000) / 1000
+      const end = (status: 'done' | 'failed', write: (() => void) | undefined, answer: (request: string) => void) => {
+        record.ms = Math.round((before + performance.now() - begun) * 1000) / 1000
         this.#store.transaction(() => {
           write?.()
           this.#write({ ...record, status })
+          if (record.request !== undefined) answer(record.request)
         })
         record.status = status
       }
+      const done = (write: (() => void) | undefined, reply: unknown) =>
+        end('done', write, (request) => this.#requests.reply(request, reply))
       const { intent } = spec
       if (intent !== undefined) {
         this.#store.transaction(() => {
@@ -164,23 +186,40 @@ export class Jobs {
         })
       }
       this.#running.set(record.id, record)
-      const job = new RunningJob(record, (write) => end('done', write))
+      const job = new RunningJob(record, spec.resume !== undefined, { done, save: () => this.#write(record) })
       try {
         const result = await work(job)
-        if (record.status === 'running') end('done', undefined)
+        if (record.status === 'running') done(undefined, result)
         return result
       } catch (error) {
         // A job that has committed is done: what came after does not undo it.
-        if (record.status !== 'running') throw error
+        if (record.status !== 'running' || error instanceof LeftToSuccessor) throw error
         const problems = await job.rollback()
         record.error = [toGantryError(error).message, ...problems.map((p) => `undo of ${p}`)].join('; ')
         if (problems.length > 0) this.#log.error({ problems, name: spec.name }, 'some steps could not be undone')
-        end('failed', failed && (() => failed(error)))
+        const refuse = (request: string) => this.#requests.refuse(request, error)
+        end('failed', failed && (() => failed(error)), refuse)
         throw error
       } finally {
         this.#running.delete(record.id)
       }
     })
+  }
+
+  #newRecord(spec: JobSpec): JobRecord {
+    const request = this.#requests.take()
+    return {
+      id: randomBytes(32).toString('hex'),
+      name: spec.name,
+      container: spec.container,
+      arguments: spec.arguments ?? {},
+      status: 'running',
+      startedAt: Date.now(),
+      ms: 0,
+      traceparent: traceparent(),
+      ...(request === undefined ? {} : { request }),
+      steps: [],
+    }
   }
 
   #write(record: JobRecord): void {
@@ -207,10 +246,20 @@ export class Jobs {
       .filter((record) => !this.#running.has(record.id))
   }
 
-  /** Closes an interrupted job, in one transaction with `write`. */
-  close(record: JobRecord, status: 'done' | 'failed', how: string, write: () => void = () => undefined): void {
+  /**
+   * Closes an interrupted job, in one transaction with `write`. One that is done answers its request with `reply`; one that was undone is done
+   * anew when its request is sent again.
+   */
+  close(
+    record: JobRecord,
+    status: 'done' | 'failed',
+    how: string,
+    write: () => void = () => undefined,
+    reply: unknown = {},
+  ): void {
     this.#store.transaction(() => {
       write()
+      if (status === 'done' && record.request !== undefined) this.#requests.reply(record.request, reply)
       this.#write({
         ...record,
         status,

@@ -14,10 +14,8 @@ import { settled, type JobRecord } from './runner.ts'
 
 /** Starts a container for a user. @throws `not-modified` when it runs. */
 export async function start(engine: Engine, ref: string): Promise<void> {
-  if (!engine.containers.peek(ref) && engine.unanswered.take('start', ref)) return
   const { id } = engine.containers.find(ref)
   await engine.locks.run(id, async () => {
-    if (engine.unanswered.take('start', id)) return
     checkStartable(engine.containers.find(id))
     engine.restarter.cancel(id)
     await startHeld(engine, id, { restartCount: 0, manuallyStopped: false })
@@ -92,7 +90,7 @@ export async function startHeld(
         })
         const process = await job.step(
           'exec.process.run',
-          () => exec['process.run'](request),
+          () => exec['process.run'](request).catch(throwStartError),
           () => exec['process.delete']({ id }),
         )
         job.commit(() => {
@@ -121,7 +119,7 @@ export async function startHeld(
     if (now?.hostConfig.AutoRemove && !isAlive(now))
       await removeHeld(engine, id, { volumes: true }).catch(() => undefined)
     restartLater(engine, id)
-    throw startError(error)
+    throw error
   }
   engine.health.watch(engine, id)
 }
@@ -144,10 +142,10 @@ const exitCodeOf = (error: unknown): number => {
 }
 
 /** A command that is not there is the user's mistake, not the engine's. */
-function startError(error: unknown): GantryError {
+function throwStartError(error: unknown): never {
   const e = toGantryError(error)
   const code = exitCodeOf(e)
-  return e.kind === 'internal' && (code === 126 || code === 127)
+  throw e.kind === 'internal' && (code === 126 || code === 127)
     ? new GantryError('invalid', e.message, { cause: e, details: { exitCode: code } })
     : e
 }
@@ -199,7 +197,6 @@ export async function recoverStart(engine: Engine, record: JobRecord): Promise<v
         health,
       })
       emitContainer(engine.store, started, 'start')
-      engine.unanswered.note('start', id)
     })
     if (process.status === 'running') engine.health.watch(engine, id)
     else endLater(engine, process)

@@ -32,7 +32,8 @@ export async function update(
     const { warnings } = limited
       ? await engine.lower.cgroup['group.check']({ resources: resources(updated) })
       : { warnings: [] }
-    await engine.jobs.run({ name: 'update', container: id, arguments: { body }, intent: true }, async (job) => {
+    const spec = { name: 'update', container: id, arguments: { body, warnings }, intent: true } as const
+    return engine.jobs.run(spec, async (job) => {
       const { cgroup } = engine.lower
       if (isAlive(engine.containers.find(id)) && Object.keys(change).length > 0) {
         await job.step(
@@ -41,9 +42,9 @@ export async function update(
           () => cgroup['group.update']({ id, resources: resources(hostConfig) }),
         )
       }
-      job.commit(() => recordUpdate(engine, id, updated))
+      job.commit(() => recordUpdate(engine, id, updated), { warnings })
+      return { warnings }
     })
-    return { warnings }
   })
 }
 
@@ -90,7 +91,8 @@ export async function recoverUpdate(engine: Engine, record: JobRecord): Promise<
   if (container && isAlive(container) && Object.keys(change).length > 0) {
     await engine.lower.cgroup['group.update']({ id, resources: change })
   }
-  engine.jobs.close(record, 'done', '', () => {
+  const write = () => {
     if (container) recordUpdate(engine, id, updatedHostConfig(container.hostConfig, body))
-  })
+  }
+  engine.jobs.close(record, 'done', '', write, { warnings: record.arguments['warnings'] })
 }

@@ -4,21 +4,26 @@ import type { Engine } from '../engine.ts'
 import { recoverConnection } from '../jobs/connect.ts'
 import { recoverCreate } from '../jobs/create.ts'
 import { recoverExit } from '../jobs/exit.ts'
+import { recoverKill } from '../jobs/kill.ts'
 import { recoverPause } from '../jobs/pause.ts'
+import { recoverPrune } from '../jobs/prune.ts'
 import { recoverRemove } from '../jobs/remove.ts'
 import { recoverRename } from '../jobs/rename.ts'
 import { recoverRestart } from '../jobs/restart.ts'
 import type { JobName, JobRecord } from '../jobs/runner.ts'
 import { recoverStart } from '../jobs/start.ts'
+import { recoverStop } from '../jobs/stop.ts'
 import { recoverUnlink } from '../jobs/unlink.ts'
 import { recoverUpdate } from '../jobs/update.ts'
 
 type Recover = (engine: Engine, record: JobRecord) => Promise<void>
 
-/** What becomes of a job that the engine died in; those without an intent are never found here. */
+/** What becomes of a job that the engine died in; those that were not written before their end are never found here. */
 const RECOVERY: Partial<Record<JobName, Recover>> = {
   create: recoverCreate,
   start: recoverStart,
+  stop: recoverStop,
+  kill: recoverKill,
   restart: recoverRestart,
   remove: recoverRemove,
   exit: recoverExit,
@@ -29,6 +34,7 @@ const RECOVERY: Partial<Record<JobName, Recover>> = {
   connect: recoverConnection,
   disconnect: recoverConnection,
   unlink: recoverUnlink,
+  prune: recoverPrune,
 }
 
 const RETRY_MS = 1000
@@ -44,18 +50,24 @@ export async function recoverJobs(engine: Engine): Promise<void> {
     [...byContainer].map(async ([id, records]) => {
       const restarting = records.some((record) => record.name === 'restart')
       if (restarting) engine.restarting.add(id)
-      await engine.locks.run(id, async () => {
+      const recovered = engine.locks.run(id, async () => {
         for (const record of innermostFirst(records)) await recoverJob(engine, record)
       })
+      for (const { request } of records) engine.requests.recover(request, recovered)
+      await recovered
       if (restarting) engine.restarting.delete(id)
     }),
   )
 }
 
-/** A restart contains a start: what is inside comes first. */
+/** Jobs that hold no lock while they wait for the end of a run, and may contain others. */
+const isOuter = ({ name, arguments: { instance } }: JobRecord): boolean =>
+  name === 'restart' || name === 'stop' || name === 'kill' || (name === 'remove' && instance !== undefined)
+
+/** A restart contains a start, an end comes within a stop: what is inside comes first. */
 const innermostFirst = (records: JobRecord[]): JobRecord[] => [
-  ...records.filter((r) => r.name !== 'restart'),
-  ...records.filter((r) => r.name === 'restart'),
+  ...records.filter((r) => !isOuter(r)),
+  ...records.filter(isOuter),
 ]
 
 async function recoverJob(engine: Engine, record: JobRecord): Promise<void> {

@@ -2,7 +2,7 @@ import type { ProcessState } from '../../../shared/contracts/index.ts'
 import { parseNetworkMode } from '../config/modes.ts'
 import { isAlive, type Container } from '../containers/container.ts'
 import type { Engine } from '../engine.ts'
-import { refreshExec } from '../execs/sessions.ts'
+import { adoptExec, refreshExec } from '../execs/sessions.ts'
 import { exited } from '../jobs/exit.ts'
 import { removeHeld } from '../jobs/remove.ts'
 import { restartLater } from '../jobs/restart.ts'
@@ -88,7 +88,8 @@ async function reconcileProcesses(engine: Engine): Promise<void> {
   await Promise.all([
     ...believed.map((c) => compare(engine, c.id, c.state.instance, byId.get(c.id))),
     ...list.filter((p) => !busy.has(p.id)).map((p) => endUnowned(engine, p)),
-    ...engine.execs.running().map((e) => refreshExec(engine, e.id)),
+    ...engine.execs.with('running').map((e) => refreshExec(engine, e.id)),
+    ...engine.execs.with('created').map((e) => adoptExec(engine, e.id)),
   ])
 }
 

@@ -88,37 +88,6 @@ describe('faults and recovery', () => {
     assert.ok(world.calls.includes('exec.process.delete'))
   })
 
-  it('start: who asks again after the engine finished it gets its answer, and the container does not run twice', async () => {
-    const [once, temporary] = [
-      await world.create('once'),
-      await world.create('tmp', { HostConfig: { AutoRemove: true } }),
-    ]
-    for (const id of [once, temporary]) {
-      await dies(world.dieAt('exec.process.run', 'after'), start(world.engine, id))
-      world.die(id, 0)
-      await world.boot()
-      await world.engine.containers.until(id, (c) => c?.state.status !== 'running', 2000)
-      await world.engine.locks.idle()
-      await world.boot()
-      await start(world.engine, id)
-    }
-    assert.equal(status(once), 'exited')
-    assert.equal(status(temporary), undefined)
-    await assert.rejects(start(world.engine, temporary), (e) => isKind(e, 'not-found'))
-    await start(world.engine, once)
-    assert.equal(status(once), 'running')
-  })
-
-  it('remove: who asks again after the engine finished it gets its answer', async () => {
-    const id = await world.create('web')
-    const request = { ref: 'web', force: false, volumes: true }
-    await dies(world.dieAt('storage.rootfs.remove', 'after'), remove(world.engine, request))
-    await world.boot()
-    await remove(world.engine, request)
-    await assert.rejects(remove(world.engine, request), (e) => isKind(e, 'not-found'))
-    assert.equal(status(id), undefined)
-  })
-
   it('start: the process ended while the engine was away', async () => {
     const id = await world.create()
     await dies(world.dieAt('exec.process.run', 'after'), start(world.engine, id))
@@ -271,18 +240,6 @@ describe('faults and recovery', () => {
     assert.deepEqual(world.sandboxes.get(id)?.connected, ['bridge'])
     await connect(world.engine, { network: 'net2', container: id, config })
     assert.deepEqual(world.sandboxes.get(id)?.connected, ['bridge', 'id-of-net2'])
-  })
-
-  it('a disconnect that recovery finished is answered for its network alone', async () => {
-    const id = await world.create()
-    await start(world.engine, id)
-    await connect(world.engine, { network: 'net1', container: id, config: {} })
-    const leave = (network: string) => disconnect(world.engine, { network, container: id, force: false })
-    await dies(world.dieAt('network.endpoint.disconnect', 'after'), leave('net1'))
-    await world.boot()
-    await assert.rejects(leave('net2'), /is not connected to network net2/)
-    await leave('net1')
-    await assert.rejects(leave('net1'), /is not connected to network net1/, 'answered once')
   })
 
   it('running containers are adopted; ends and losses while away are recorded', async () => {

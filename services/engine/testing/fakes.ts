@@ -39,6 +39,8 @@ export abstract class FakeServices {
   readonly processes = new Map<string, FakeProcess>()
   readonly sessions = new Map<string, { container: string; running: boolean; exitCode?: number }>()
   readonly devices = new Set(['/dev/vda'])
+  /** Signals that were delivered, as `signal key`. */
+  readonly signals: string[] = []
   /** Signals that end a process; others are only recorded. */
   fatal = new Set([9, 15])
   images = new Map<string, Record<string, unknown>>([['busybox', { Cmd: ['sh'], Env: ['PATH=/bin'] }]])
@@ -245,9 +247,12 @@ export abstract class FakeServices {
         this.processes.set(id, process)
         return { pid: process.pid, startedAt: process.startedAt, runtime: 'runc', logPath: `/logs/${id}` }
       },
-      'process.signal': async ({ id, signal }) => {
+      'process.signal': async ({ id, signal, key }) => {
         const process = this.processes.get(id)
+        const sent = `${signal} ${key}`
+        if (this.signals.includes(sent)) return {}
         if (process?.status !== 'running') throw conflict('it does not run')
+        this.signals.push(sent)
         if (this.fatal.has(signal) && this.groups.get(id)?.frozen !== true)
           setImmediate(() => {
             if (this.processes.get(id) === process) void this.exit(id, 128 + signal)
@@ -266,7 +271,7 @@ export abstract class FakeServices {
       'process.attach': async () => ({ stream: { address: 'unix:/x', ticket: 't' } }),
       'process.logs': async () => ({ stream: { address: 'unix:/x', ticket: 't' } }),
       'session.start': async ({ id, container }) => {
-        this.sessions.set(id, { container, running: true })
+        if (!this.sessions.has(id)) this.sessions.set(id, { container, running: true })
         return { pid: ++this.#pid, stream: { address: 'unix:/x', ticket: 't' } }
       },
       'session.state': async ({ id }) => {

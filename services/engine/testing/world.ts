@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Bus } from '../../../shared/bus/index.ts'
 import type { Client, Contract, EventMessage } from '../../../shared/contracts/index.ts'
 import { unavailable } from '../../../shared/errors/index.ts'
-import { createLogger } from '../../../shared/log/index.ts'
+import { createLogger, withTrace } from '../../../shared/log/index.ts'
 import { Store } from '../../../shared/store/index.ts'
 import { createEngine, newId, type Engine } from '../engine.ts'
 import { hear } from '../facts.ts'
@@ -179,6 +179,16 @@ export class World extends FakeServices {
       ...[...this.groups.keys()].map((id) => `cgroup ${id}`),
       ...[...this.processes.keys()].map((id) => `process ${id}`),
     ]
+  }
+
+  /** A request as the gateway sends it; with the same id it is the same one, sent again. */
+  ask<V extends keyof ReturnType<typeof createHandlers>>(
+    request: string,
+    verb: V,
+    body: Parameters<ReturnType<typeof createHandlers>[V]>[0],
+  ): Promise<unknown> {
+    const handler = this.verbs[verb] as (body: unknown, call: object) => Promise<unknown>
+    return withTrace({ request }, () => handler(body, {}))
   }
 
   /** A container, made. */

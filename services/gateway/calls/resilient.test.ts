@@ -24,6 +24,20 @@ test('a service that is away for a moment is asked again', async () => {
   assert.equal(calls(), 3)
 })
 
+test('a call has an id of its own, which it keeps when it is sent again', async () => {
+  const ids: unknown[] = []
+  const info = async (_: object, options: { request: string }) => {
+    ids.push(options.request)
+    if (ids.length === 1) throw away()
+  }
+  const engine = resilient({ info } as unknown as Client<EngineContract>, PATIENCE)
+  await engine.info({})
+  await engine.info({})
+  assert.equal(typeof ids[0], 'string')
+  assert.equal(ids[1], ids[0])
+  assert.notEqual(ids[2], ids[0])
+})
+
 test('a draining service is away', async () => {
   const draining = unavailable('shutting down', { details: { draining: true } })
   const { engine } = client([() => Promise.reject(draining), async () => 'there'])

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CallOptions, Client, Contract, Health } from '../../../shared/contracts/index.ts'
 import { isKind, unavailable } from '../../../shared/errors/index.ts'
 
 /**
- * Makes the restart of a service hardly noticeable. Verbs are idempotent and ids are chosen by the caller, so:
+ * Makes the restart of a service hardly noticeable. Verbs are idempotent and ids are chosen by the caller; each call has an id, too, by
+ * which the engine knows one that is sent again. So:
  *
  * - a call that finds nobody is sent again for a while, with growing pauses;
  * - a call that is under way for long is watched: when its service turns out to have started after it was sent (or to be
@@ -32,9 +34,18 @@ export function resilient<C extends Contract>(client: Client<C>, patience: Patie
   const health = verbs['health'] as ((request: object, options: CallOptions) => Promise<Health>) | undefined
   const entries = Object.entries(verbs).map(([name, send]): [string, Verb] => [
     name,
-    name === 'health' ? send : (request, options) => call(() => send(request, options), health, patience),
+    name === 'health' ? send : (request, options) => call(named(send, request, options), health, patience),
   ])
   return Object.fromEntries(entries) as unknown as Client<C>
+}
+
+/** Of this process; together with a count, the id of a call. */
+const prefix = randomBytes(16).toString('hex')
+let calls = 0
+
+function named(send: Verb, request: unknown, options: CallOptions | undefined): () => Promise<unknown> {
+  const named = { ...options, request: `${prefix}-${++calls}` }
+  return () => send(request, named)
 }
 
 type AskHealth = ((request: object, options: CallOptions) => Promise<Health>) | undefined
