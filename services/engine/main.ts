@@ -5,6 +5,7 @@ import { createEngine, type Engine } from './engine.ts'
 import { hear } from './facts.ts'
 import { createHandlers } from './handlers.ts'
 import { migrations } from './migrations.ts'
+import { begin } from './recovery/beginning.ts'
 import { recoverJobs } from './recovery/jobs.ts'
 import { reconcileAll, resume } from './recovery/reconcile.ts'
 
@@ -42,11 +43,12 @@ export const service: ServiceModule<EngineContract> = {
   },
 }
 
-/** Interrupted jobs first (they take their containers' locks at once), then the comparison with the services below. */
+/** Interrupted jobs first (they take their containers' locks at once), then what begins or goes on, and the comparison with the services below. */
 export async function recover(engine: Engine): Promise<void> {
   const jobs = recoverJobs(engine).catch((error: unknown) =>
     engine.log.error({ err: error }, 'recovery of jobs failed'),
   )
+  begin(engine)
   resume(engine)
   await Promise.all([jobs, reconcileAll(engine)])
 }

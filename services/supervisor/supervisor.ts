@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { closeSync, copyFileSync, fstatSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
 import { Child } from './child.ts'
 import type { ProcessIdentity } from './identity.ts'
@@ -38,6 +39,8 @@ export class Supervisor {
   /** One for each service, or one for all in single-process mode. */
   readonly #children: ReadonlyMap<readonly ServiceName[], Child>
   readonly #rotation: NodeJS.Timeout
+  /** By which services know whether all was started, or they alone once more. */
+  readonly #start = randomUUID()
   #natsStarted = false
   #retry: NodeJS.Timeout | undefined
   #stop: Promise<void> | undefined
@@ -81,6 +84,7 @@ export class Supervisor {
             MALLOC_ARENA_MAX: '1',
             GANTRY_NATS_URL: this.#plan.natsUrl,
             GANTRY_NATS_CREDS: this.#plan.paths.natsDir,
+            GANTRY_START: this.#start,
           },
         }),
       onChange: () => this.#changed(),

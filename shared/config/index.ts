@@ -54,6 +54,8 @@ export interface Config extends ConfigFile {
    * engine with the standard state root is `gantry`; any other derives one from its root.
    */
   readonly engine: string
+  /** Which start of the engine as a whole this is; a service that is started again within it has the same. Absent: nobody says. */
+  readonly start?: string
   /** The API's unix socket. */
   readonly socket: string
   /** Absolute, without `.`, `..` and a slash at its end. */
@@ -65,12 +67,13 @@ export const DEFAULT_RUN = '/run/gantry'
 
 const form = lazy(() => Compile(ConfigFile))
 
-/** Reads GANTRY_CONFIG (a missing file is an empty one), GANTRY_ROOT, GANTRY_RUN. */
+/** Reads GANTRY_CONFIG (a missing file is an empty one), GANTRY_ROOT, GANTRY_RUN and GANTRY_START. */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const path = env['GANTRY_CONFIG'] ?? '/etc/gantry/gantry.json'
   const file = readConfigFile(path)
   const root = env['GANTRY_ROOT'] ?? DEFAULT_ROOT
   const run = env['GANTRY_RUN'] ?? DEFAULT_RUN
+  const start = env['GANTRY_START']
   const engine = root === DEFAULT_ROOT ? 'gantry' : `g${createHash('sha256').update(root).digest('hex').slice(0, 6)}`
   return {
     ...file,
@@ -78,6 +81,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     root,
     run,
     engine,
+    ...(start === undefined ? {} : { start }),
     socket: join(run, 'docker.sock'),
     cgroupParent: file.cgroupParent === undefined ? `/${engine}` : groupParent(path, file.cgroupParent),
   }

@@ -158,12 +158,19 @@ describe('kill -9', () => {
     await survives()
   })
 
-  test('down and up: containers go on', async () => {
+  test('down and up: containers go on, and those that a policy wants back are started', async () => {
+    const statusOf = () => ok('inspect', '-f', '{{.State.Status}}', 'wanted')
+    await ok('run', '-d', '--name', 'wanted', '--restart', 'always', '--stop-signal', 'KILL', IMAGE, 'sleep', '900')
+    await ok('stop', 'wanted')
+    await recovered(await engine.kill('engine'))
+    assert.equal(await statusOf(), 'exited', 'the service alone was started again')
     assert.equal((await engine.gantry('down')).code, 0)
     assert.equal((await engine.gantry('status')).code, 1)
     assert.equal(await get(), 'hello-from-httpd')
     await engine.up()
     await survives()
+    await until('its start', BACK_MS, async () => (await statusOf()) === 'running')
+    await ok('rm', '-f', 'wanted')
   })
 
   test('everything at once', async () => {

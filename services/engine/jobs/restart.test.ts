@@ -142,4 +142,35 @@ describe('restart', () => {
     assert.equal(await world.engine.containers.until(id, (c) => c === undefined, 3000), true)
     assert.equal(world.layers.size, 0)
   })
+
+  it('what policies want back is started with the engine as a whole, not with this service alone', async () => {
+    const make = async (name: string, policy: string, more: object = {}) => {
+      const RestartPolicy = { Name: policy, MaximumRetryCount: policy === 'on-failure' ? 1 : 0 }
+      const id = await world.create(name, { HostConfig: { RestartPolicy }, ...more })
+      if (name !== 'new') await start(world.engine, id)
+      return id
+    }
+    const stopped = await Promise.all(['always', 'unless-stopped', 'on-failure', 'no'].map((p) => make(p, p)))
+    for (const id of stopped) await world.ask(id, 'container.stop', { ref: id })
+    const ended = await make('ended', 'on-failure')
+    await world.exit(ended, 0)
+    const fresh = await make('new', 'always')
+    const temporary = await world.create('tmp', { HostConfig: { AutoRemove: true } })
+    await world.engine.locks.idle()
+    const all = () => [...stopped, ended, fresh, temporary].map((id) => state(id)?.status)
+    const before = ['exited', 'exited', 'exited', 'exited', 'exited', 'created', 'created']
+    await world.boot()
+    await world.engine.locks.idle()
+    assert.deepEqual(all(), before)
+    await world.boot('second')
+    await Promise.all([becomes(stopped[0]!, 'running'), becomes(stopped[2]!, 'running')])
+    await world.engine.locks.idle()
+    assert.deepEqual(all(), ['running', 'exited', 'running', 'exited', 'exited', 'created', undefined])
+    assert.equal(state(stopped[0]!)?.restartCount, 0)
+    await world.ask('again', 'container.stop', { ref: stopped[0]! })
+    await world.engine.locks.idle()
+    await world.boot('second')
+    await sleep(150)
+    assert.equal(state(stopped[0]!)?.status, 'exited')
+  })
 })

@@ -47,12 +47,20 @@ export class World extends FakeServices {
     return createHandlers(this.engine)
   }
 
-  /** Starts an engine, after the one before was left for dead. */
-  async boot(): Promise<Engine> {
+  /** Starts an engine, after the one before was left for dead; with another `start`, as `gantry up` does. */
+  async boot(start = 'first'): Promise<Engine> {
     this.#generation++
     this.#store?.close()
     this.#store = new Store(join(this.dir, 'engine.db'), migrations, 'test')
-    const config = { node: 'test', root: this.dir, run: this.dir, engine: 'gtest', socket: '', cgroupParent: '/gtest' }
+    const config = {
+      node: 'test',
+      root: this.dir,
+      run: this.dir,
+      engine: 'gtest',
+      socket: '',
+      cgroupParent: '/gtest',
+      start,
+    }
     this.#engine = createEngine({
       config,
       log: createLogger('engine-test', 'silent'),
