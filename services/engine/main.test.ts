@@ -30,6 +30,7 @@ describe('the engine as a service', () => {
       log: createLogger('engine', 'silent'),
       bus: {
         ...world.bus(),
+        tellChange: () => undefined,
         onFacts: async (_durable: string, handle: Hear) => {
           hear = handle
           return { stop: async () => undefined }

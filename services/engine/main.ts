@@ -20,6 +20,11 @@ export const service: ServiceModule<EngineContract> = {
   migrations,
   async start(context) {
     const engine = createEngine(context)
+    // What clients were shown before this process was there may be old.
+    const changed = () => context.bus.tellChange('engine')
+    engine.containers.onChange(changed)
+    engine.execs.onChange(changed)
+    changed()
     const recovered = recover(engine)
     await Promise.race([recovered, sleep(RECOVERY_WAIT_MS, undefined, { ref: false })])
     const facts = await context.bus.onFacts(

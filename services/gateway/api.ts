@@ -56,7 +56,7 @@ export async function createApi(backend: Backend, log: Logger): Promise<Api> {
   app.setNotFoundHandler((request, reply) => {
     // An impossible version is told before a page that is missing.
     versionOf(request.originalUrl)
-    return send(reply, 404, { message: 'page not found' })
+    return send(reply, 404, toText({ message: 'page not found' }))
   })
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, log))
   for (const line of routes) register(app, line, backend, underWay, log)
@@ -80,7 +80,7 @@ function register(app: FastifyInstance, line: Route, backend: Backend, underWay:
       const done = underWay.add(call)
       try {
         const answer = await withTrace({ traceparent }, () => line.handle(call, backend))
-        return answer === STREAMED ? reply : send(reply, answer.status, answer.body)
+        return answer === STREAMED ? reply : send(reply, answer.status, answer.text ?? toText(answer.body))
       } catch (error) {
         if (!call.openEnded) throw error
         // The header is out: only the end of the connection can still say that something is wrong.
@@ -94,11 +94,12 @@ function register(app: FastifyInstance, line: Route, backend: Backend, underWay:
   })
 }
 
+const toText = (body: unknown): string => (body === undefined ? '' : `${JSON.stringify(body)}\n`)
+
 /** Written past the framework: the docker CLI reads errors only from exactly `application/json`, without a charset. */
-function send(reply: FastifyReply, status: number, body?: unknown): FastifyReply {
+function send(reply: FastifyReply, status: number, text = ''): FastifyReply {
   reply.hijack()
-  const text = body === undefined ? '' : `${JSON.stringify(body)}\n`
-  if (body !== undefined) reply.raw.setHeader('Content-Type', 'application/json')
+  if (text !== '') reply.raw.setHeader('Content-Type', 'application/json')
   if (status !== 204 && status !== 304) reply.raw.setHeader('Content-Length', Buffer.byteLength(text))
   reply.raw.writeHead(status)
   reply.raw.end(text)
@@ -109,7 +110,7 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply,
   const { status, message } = errorReply(error)
   const level = status >= 500 && status !== 501 && status !== 503 ? 'error' : 'debug'
   log[level]({ method: request.method, url: request.originalUrl, status, err: error }, 'request failed')
-  send(reply, status, message === undefined ? undefined : { message })
+  send(reply, status, message === undefined ? '' : toText({ message }))
 }
 
 /** Requests that are being worked on. */

@@ -28,6 +28,8 @@ export interface Backend {
   events(query: EventQuery): AsyncIterable<SequencedEvent>
   /** Hears the samples of all containers. */
   readonly onStats: (handle: (sample: StatsSample) => void) => Stoppable
+  /** Hears that the engine shows something else, or may. Absent: nobody says, and nothing that it showed is shown again. */
+  readonly onChanges?: (told: () => void) => Stoppable
   open(stream: StreamRef): StreamConnection
 }
 
@@ -39,5 +41,6 @@ export const busBackend = (bus: Bus): Backend => ({
   exec: resilient(bus.client(execContract)),
   events: (query) => bus.events(query),
   onStats: (handle) => bus.onStats(handle),
+  onChanges: (told) => bus.onChanges('engine', told),
   open: openStream,
 })

@@ -40,6 +40,8 @@ describe('bus permissions', () => {
     ['network', 'gantry.n1.stats.abc', true],
     ['exec', 'gantry.n1.stats.abc', false],
     ['gateway', 'gantry.n1.stats.abc', false],
+    ['engine', 'gantry.n1.changes.engine', true],
+    ['engine', 'gantry.n1.changes.network', false],
     ['engine', '$JS.API.CONSUMER.DURABLE.CREATE.FACTS.engine', true],
     ['engine', '$JS.API.CONSUMER.MSG.NEXT.FACTS.engine', true],
     ['engine', '$JS.ACK.FACTS.engine.1.2.3.4.5', true],

@@ -86,6 +86,7 @@ export function permissionsOf(user: BusUser, node: string): Permissions {
   } else {
     subscribe.push(`gantry.${node}.${user}.>`, '$SRV.>')
     publish.push(
+      `gantry.${node}.changes.${user}`,
       ...callersOf(user).map(inbox),
       ...EVENT_TYPES[user].map((type) => `gantry.${node}.events.${type}.>`),
       `gantry.${node}.facts.${user}.>`,
@@ -93,7 +94,7 @@ export function permissionsOf(user: BusUser, node: string): Permissions {
     )
   }
   if (user === 'cgroup' || user === 'network') publish.push(`gantry.${node}.stats.>`)
-  if (user === 'gateway' || user === 'admin') subscribe.push(`gantry.${node}.stats.>`)
+  if (user === 'gateway' || user === 'admin') subscribe.push(`gantry.${node}.stats.>`, `gantry.${node}.changes.>`)
   publish.push('$JS.API.INFO', '$JS.API.STREAM.NAMES', '$JS.API.STREAM.LIST')
   for (const stream of ['EVENTS', 'FACTS']) {
     // Whoever comes first makes the streams.

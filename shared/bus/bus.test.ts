@@ -136,6 +136,46 @@ test('samples are heard while somebody listens; one of unknown form is dropped',
   assert.deepEqual(heard, [sample('a'), sample('c')])
 })
 
+test('a change is told before whatever its service sends later, and a bus that was away may have had one', async () => {
+  const own = await startTestNats()
+  const [teller, hearer] = await Promise.all(
+    [1, 2].map(() => connectBus({ url: own.url, credentials: { user: 'u', password: 'p' }, node: 'n1', log })),
+  )
+  if (!teller || !hearer) throw new Error('not connected')
+  let changes = 0
+  let more = (): void => undefined
+  const hearing = hearer.onChanges('demo', () => {
+    changes++
+    more()
+  })
+  const served = await teller.serve(demo, {
+    'thing.echo': async ({ text }) => {
+      teller.tellChange('demo')
+      teller.tellChange('other')
+      return { text }
+    },
+    'thing.fail': async () => ({}),
+    'thing.trace': async () => ({}),
+  })
+  try {
+    for (const n of [1, 2, 3]) {
+      await hearer.client(demo)['thing.echo']({ text: '' })
+      assert.equal(changes, n)
+    }
+    const away = new Promise<void>((resolve) => (more = resolve))
+    await own.stop()
+    await away
+    assert.equal(changes, 4)
+    const back = new Promise<void>((resolve) => (more = resolve))
+    const again = await startTestNats(new URL(own.url).port)
+    await back.finally(() => again.stop())
+    assert.equal(changes >= 5, true)
+    await hearing.stop()
+  } finally {
+    await Promise.all([served.stop().catch(() => undefined), teller.close(), hearer.close()])
+  }
+})
+
 test('live events arrive, and a query that nothing matches ends', async () => {
   assert.deepEqual(await actions(new Date(Date.now() + 60_000)), [])
   const store = new Store(':memory:', [], 'n1')

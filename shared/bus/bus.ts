@@ -2,6 +2,7 @@ import { headers, type JetStreamClient, type JetStreamManager, type NatsConnecti
 import type { Client, Contract, FactName, FactOf, Handlers, StatsSample } from '../contracts/index.ts'
 import { invalid } from '../errors/index.ts'
 import { currentTrace, type Logger } from '../log/index.ts'
+import { hearChanges } from './changes.ts'
 import { clientOf, isTooLong } from './client.ts'
 import { encode } from './codec.ts'
 import { type BusOptions, connectNats } from './connect.ts'
@@ -12,7 +13,7 @@ import { afterReconnects } from './reconnect.ts'
 import { serveContract } from './serve.ts'
 import { hearStats } from './stats.ts'
 import { ensureStreams } from './streams.ts'
-import { factPrefix, JOB_HEADER, statsSubject } from './subjects.ts'
+import { changesSubject, factPrefix, JOB_HEADER, statsSubject } from './subjects.ts'
 
 export interface Stoppable {
   stop(): Promise<void>
@@ -43,6 +44,10 @@ export interface Bus {
   publishStats(id: string, sample: StatsSample): void
   /** Hears the samples of all containers, from now on. */
   onStats(handle: (sample: StatsSample) => void): Stoppable
+  /** Tells that a service shows something else from now on; whatever it sends later arrives later. */
+  tellChange(service: string): void
+  /** Hears that a service shows something else, or may. */
+  onChanges(service: string, told: () => void): Stoppable
   /** Ends the connection after all that was sent. */
   close(): Promise<void>
 }
@@ -123,6 +128,14 @@ class NatsBus implements Bus {
 
   onStats(handle: (sample: StatsSample) => void): Stoppable {
     return hearStats(this.#connection, this.node, handle, this.#log)
+  }
+
+  tellChange(service: string): void {
+    if (!this.#connection.isClosed()) this.#connection.publish(changesSubject(this.node, service))
+  }
+
+  onChanges(service: string, told: () => void): Stoppable {
+    return hearChanges(this.#connection, this.node, service, told)
   }
 
   async close(): Promise<void> {

@@ -39,6 +39,8 @@ export async function connectNats(options: BusOptions): Promise<NatsConnection> 
     reconnectJitter: 50,
     waitOnFirstConnect: true,
     pingInterval: 20_000,
+    // A stack trace taken for every call, for the errors of a few.
+    noAsyncTraces: true,
   })
   void watch(connection, log)
   return connection

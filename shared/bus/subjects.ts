@@ -1,6 +1,7 @@
 export const verbSubject = (node: string, service: string, verb: string): string => `gantry.${node}.${service}.${verb}`
 export const eventSubjects = (node: string): string => `gantry.${node}.events.>`
 export const factPrefix = (node: string): string => `gantry.${node}.facts.`
+export const changesSubject = (node: string, service: string): string => `gantry.${node}.changes.${service}`
 export const statsSubject = (node: string, id: string): string => `gantry.${node}.stats.${id}`
 
 export const EVENTS_STREAM = 'EVENTS'

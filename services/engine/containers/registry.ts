@@ -17,6 +17,7 @@ export class Containers {
   readonly #byId = new Map<string, Container>()
   readonly #byName = new Map<string, string>()
   readonly #listeners = new Map<string, Set<() => void>>()
+  #onChange: () => void = () => undefined
 
   constructor(store: Store) {
     this.#store = store
@@ -145,7 +146,13 @@ export class Containers {
   }
 
   #changed(id: string): void {
+    this.#onChange()
     for (const listener of this.#listeners.get(id) ?? []) listener()
+  }
+
+  /** `told` is called as soon as a change of any container is committed. */
+  onChange(told: () => void): void {
+    this.#onChange = told
   }
 
   /** Calls `listener` after each change of a container (or its removal), until the returned function is called. */

@@ -26,6 +26,7 @@ export interface Exec {
 export class Execs {
   readonly #store: Store
   readonly #byId = new Map<string, Exec>()
+  #onChange: () => void = () => undefined
 
   constructor(store: Store) {
     this.#store = store
@@ -33,6 +34,11 @@ export class Execs {
       const exec = JSON.parse(row.doc) as Exec
       this.#byId.set(exec.id, exec)
     }
+  }
+
+  /** `told` is called as soon as a change is committed. */
+  onChange(told: () => void): void {
+    this.#onChange = told
   }
 
   get(id: string): Exec | undefined {
@@ -77,7 +83,7 @@ export class Execs {
   #set(id: string, exec: Exec | undefined): void {
     const set = (value: Exec | undefined) => (value ? this.#byId.set(id, value) : this.#byId.delete(id))
     const before = this.#byId.get(id)
-    this.#store.settled({ undone: () => set(before) })
+    this.#store.settled({ committed: () => this.#onChange(), undone: () => set(before) })
     set(exec)
   }
 

@@ -12,6 +12,7 @@ import { rename } from './rename.ts'
 import { restart } from './restart.ts'
 import { start } from './start.ts'
 import { stop } from './stop.ts'
+import { createExec } from '../execs/sessions.ts'
 import { hear } from '../facts.ts'
 import { update } from './update.ts'
 import { wait } from '../views/wait.ts'
@@ -298,6 +299,21 @@ describe('the life of a container', () => {
     const stopping = stop(world.engine, { ref: id, timeout: 0 })
     await stopping
     assert.equal(status(id), 'exited')
+  })
+
+  it('each change is told as soon as it is committed', async () => {
+    const told: string[] = []
+    world.engine.containers.onChange(() => told.push(world.actions().at(-1) ?? ''))
+    world.engine.execs.onChange(() => told.push('exec'))
+    const id = await world.create('web')
+    assert.equal(told.at(-1), 'create')
+    await start(world.engine, id)
+    assert.equal(told.at(-1), 'start')
+    await createExec(world.engine, { id: 'e'.repeat(64), ref: 'web', body: { Cmd: ['true'] } })
+    assert.equal(told.at(-1), 'exec')
+    const before = told.length
+    await assert.rejects(start(world.engine, id), kindOf('not-modified'))
+    assert.equal(told.length, before)
   })
 
   it('rename gives the old name free', async () => {

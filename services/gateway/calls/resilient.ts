@@ -77,25 +77,24 @@ const isAway = (error: unknown): boolean =>
 
 const LOST = Symbol('the service that had the call is no more')
 
-async function watched(answer: Promise<unknown>, health: AskHealth, watchMs: number): Promise<unknown> {
+function watched(answer: Promise<unknown>, health: AskHealth, watchMs: number): Promise<unknown> {
   if (!health) return answer
   const sentAt = performance.now()
-  const over = new AbortController()
-  const watch = async (): Promise<unknown> => {
-    for (;;) {
-      await delay(watchMs, undefined, { signal: over.signal })
-      if (await isLost(sentAt, health, watchMs)) return LOST
+  return new Promise((resolve, reject) => {
+    const watch = (): void => {
+      void isLost(sentAt, health, watchMs).then((lost) => {
+        if (lost) resolve(LOST)
+        else if (!over) timer = setTimeout(watch, watchMs)
+      })
     }
-  }
-  const watching = watch()
-  watching.catch(() => undefined)
-  // A lost call still rejects when its own time is up; nobody waits for it any more.
-  answer.catch(() => undefined)
-  try {
-    return await Promise.race([answer, watching])
-  } finally {
-    over.abort()
-  }
+    let over = false
+    let timer = setTimeout(watch, watchMs)
+    // A lost call still fails when its own time is up; nobody waits for it any more.
+    void answer.then(resolve, reject).finally(() => {
+      over = true
+      clearTimeout(timer)
+    })
+  })
 }
 
 async function isLost(sentAt: number, health: NonNullable<AskHealth>, timeoutMs: number): Promise<boolean> {

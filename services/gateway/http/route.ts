@@ -5,6 +5,8 @@ import type { Call } from './call.ts'
 export interface JsonReply {
   readonly status: number
   readonly body?: unknown
+  /** The same as a JSON text with its newline. */
+  readonly text?: string
 }
 
 /** The handler has written, or will write, the reply itself. */
@@ -33,5 +35,6 @@ export const route = (method: Method, path: string, name: string, handle: Handle
 })
 
 export const ok = (body?: unknown): JsonReply => ({ status: 200, body })
+export const okText = (text: string): JsonReply => ({ status: 200, text })
 export const created = (body?: unknown): JsonReply => ({ status: 201, body })
 export const noContent = (): JsonReply => ({ status: 204 })

@@ -1,10 +1,11 @@
 import { invalid, notImplemented } from '../../../shared/errors/index.ts'
 import type { Call } from '../http/call.ts'
 import { newId } from '../http/ids.ts'
-import { created, noContent, ok, route, type Handler, type Route } from '../http/route.ts'
+import { created, noContent, ok, okText, route, type Handler, type Route } from '../http/route.ts'
 import { CONFIG_MEMBERS, ContainerCreate, ContainerUpdate } from '../schemas/container.ts'
 import { shape, shapeAll } from '../shape/replies.ts'
 import { modernize, modernizeUpdate } from '../shape/requests.ts'
+import { views } from '../views.ts'
 import { attach, logs } from './container-streams.ts'
 import { stats } from './stats.ts'
 import { wait } from './wait.ts'
@@ -28,14 +29,20 @@ const LIST_FILTERS = [
 ]
 const PRUNE_FILTERS = ['label', 'label!', 'until']
 
-const list: Handler = async ({ query, api }, { engine }) => {
-  const containers = await engine['container.list']({
+/** Filters that images and networks decide. */
+const OTHERS_FILTERS = ['ancestor', 'network']
+
+const list: Handler = async ({ query, api }, backend) => {
+  const request = {
     all: query.bool('all'),
     size: query.bool('size'),
     limit: query.int('limit') ?? 0,
     filters: query.filters(LIST_FILTERS),
-  })
-  return ok(shapeAll('container list', api, containers))
+  }
+  const ask = async () => shapeAll('container list', api, await backend.engine['container.list'](request))
+  // What does not depend on containers alone is asked for each time.
+  if (request.size || OTHERS_FILTERS.some((name) => name in request.filters)) return ok(await ask())
+  return okText(await views(backend).read(`list ${api} ${JSON.stringify(request)}`, ask))
 }
 
 const create: Handler = async (call, { engine }) => {
@@ -53,9 +60,11 @@ const create: Handler = async (call, { engine }) => {
   return created({ Id: reply.id, Warnings: [...warnings, ...reply.warnings] })
 }
 
-const inspect: Handler = async (call, { engine }) => {
-  const container = await engine['container.inspect']({ ref: call.param('id'), size: call.query.bool('size') })
-  return ok(shape('container inspect', call.api, container))
+const inspect: Handler = async (call, backend) => {
+  const request = { ref: call.param('id'), size: call.query.bool('size') }
+  const ask = async () => shape('container inspect', call.api, await backend.engine['container.inspect'](request))
+  if (request.size) return ok(await ask())
+  return okText(await views(backend).read(`inspect ${call.api} ${request.ref}`, ask))
 }
 
 const top: Handler = async (call, { engine }) =>
