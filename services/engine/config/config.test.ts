@@ -268,8 +268,10 @@ describe('what a user asks for', () => {
       Labels: { a: '1', b: '1' },
       StopSignal: 'INT',
     }
-    const merged = mergeImage({ Env: ['A=9', 'B'], Labels: { b: '2' } }, image)
-    assert.deepEqual(merged.Env, ['A=9'])
+    const merged = mergeImage({ Env: ['Z=1', 'A=9', 'B'], Labels: { b: '2' } }, image)
+    // As with Docker, the container's own come first.
+    assert.deepEqual(merged.Env, ['Z=1', 'A=9'])
+    assert.deepEqual(mergeImage({ Env: ['Z=1'] }, image).Env, ['Z=1', 'A=1', 'B=2'])
     assert.deepEqual([merged.Entrypoint, merged.Cmd], [['init'], ['sh']])
     assert.deepEqual(merged.Labels, { a: '1', b: '2' })
     assert.deepEqual([merged.WorkingDir, merged.StopSignal], ['/w', 'INT'])

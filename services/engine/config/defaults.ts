@@ -28,6 +28,12 @@ export const MASKED_PATHS = [
 export const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 const SHM_SIZE = 64 * 1024 * 1024
 
+/** What shares the host's namespaces or is privileged has no SELinux label; Docker writes that out, labels or not. */
+function withoutLabel({ SecurityOpt = [], Privileged, PidMode, IpcMode }: HostConfig): string[] {
+  const unlabelled = Privileged === true || PidMode === 'host' || IpcMode === 'host'
+  return unlabelled && !SecurityOpt.some((option) => option.startsWith('label')) ? ['label=disable'] : []
+}
+
 /** A HostConfig with every default written out, as inspect shows it. */
 export function withDefaults(given: HostConfig, facilities: Facilities): HostConfig {
   const log = given.LogConfig ?? {}
@@ -51,6 +57,7 @@ export function withDefaults(given: HostConfig, facilities: Facilities): HostCon
     ShmSize: given.ShmSize || SHM_SIZE,
     IpcMode: given.IpcMode || 'private',
     CgroupnsMode: given.CgroupnsMode || (facilities.cgroupV2 ? 'private' : 'host'),
+    SecurityOpt: [...(given.SecurityOpt ?? []), ...withoutLabel(given)],
     CapAdd: capabilities('CapAdd', given.CapAdd ?? []),
     CapDrop: capabilities('CapDrop', given.CapDrop ?? []),
     MaskedPaths: given.MaskedPaths ?? (given.Privileged ? [] : MASKED_PATHS),

@@ -27,7 +27,7 @@ export function mergeImage(config: Config, image: Config): Config {
   merged.StopSignal ||= image.StopSignal ?? ''
   merged.StopTimeout ??= image.StopTimeout
   if (!merged.Shell?.length) merged.Shell = image.Shell
-  merged.Env = mergeEnv(image.Env ?? [], config.Env ?? [])
+  merged.Env = uniteEnv(config.Env ?? [], image.Env ?? [])
   merged.Labels = { ...image.Labels, ...config.Labels }
   merged.ExposedPorts = { ...image.ExposedPorts, ...config.ExposedPorts }
   merged.Volumes = { ...image.Volumes, ...config.Volumes }
@@ -44,9 +44,16 @@ export function mergeImage(config: Config, image: Config): Config {
   return Object.fromEntries(Object.entries(merged).filter(([, v]) => v !== undefined))
 }
 
+const nameOf = (entry: string): string => entry.split('=', 1)[0] ?? ''
+
+/** A container's variables, then those of its image that it does not name. */
+function uniteEnv(own: readonly string[], image: readonly string[]): string[] {
+  const named = new Set(own.map(nameOf))
+  return [...mergeEnv([], own), ...image.filter((entry) => !named.has(nameOf(entry)))]
+}
+
 /** `NAME=value` lists; a later entry replaces an earlier one of that name, and a bare `NAME` takes it away. */
 export function mergeEnv(base: readonly string[], over: readonly string[]): string[] {
-  const nameOf = (entry: string) => entry.split('=', 1)[0] ?? ''
   const entries = new Map(base.map((entry) => [nameOf(entry), entry]))
   for (const entry of over) {
     if (entry.includes('=')) entries.set(nameOf(entry), entry)

@@ -77,7 +77,7 @@ describe('the life of a container', () => {
     assert.equal(run['hostname'], 'box')
     const process = run['process'] as { args: string[]; env: string[] }
     assert.deepEqual(process.args, ['echo', 'hi'])
-    assert.deepEqual(process.env, ['PATH=/x', 'A=1'])
+    assert.deepEqual(process.env, ['A=1', 'PATH=/x'])
   })
 
   it('a second start is not-modified, and a start of a removed one is not-found', async () => {

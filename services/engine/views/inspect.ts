@@ -10,7 +10,7 @@ import { networkSettings } from './network-settings.ts'
 export async function inspect(engine: Engine, ref: string, size: boolean): Promise<Record<string, unknown>> {
   const container = engine.containers.find(ref)
   const sizes = size ? await engine.lower.storage['rootfs.size']({ id: container.id }) : undefined
-  const { config, state } = container
+  const { state } = container
   const [path = '', ...args] = commandLine(container)
   const execs = engine.execs.of(container.id).filter((e) => e.status !== 'ended')
   return {
@@ -52,13 +52,29 @@ export async function inspect(engine: Engine, ref: string, size: boolean): Promi
       Entrypoint: null,
       OnBuild: null,
       Labels: {},
-      ...config,
+      ...configView(container),
       Hostname: hostName(container, joinedNetwork(engine, container)),
       Image: container.image,
     },
     NetworkSettings: networkSettings(container),
   }
 }
+
+/** As Docker writes it: what is empty is null or left out; the MAC address that was asked for is that of the main network's endpoint. */
+function configView({ config, endpoints, hostConfig }: Container): Record<string, unknown> {
+  const { Volumes, Entrypoint, ExposedPorts, StopSignal, ...rest } = config
+  const mac = endpoints[hostConfig.NetworkMode ?? '']?.MacAddress
+  return {
+    ...rest,
+    ...(isEmpty(Volumes) ? {} : { Volumes }),
+    ...(isEmpty(Entrypoint) ? {} : { Entrypoint }),
+    ...(isEmpty(ExposedPorts) ? {} : { ExposedPorts }),
+    ...(StopSignal ? { StopSignal } : {}),
+    ...(mac ? { MacAddress: mac } : {}),
+  }
+}
+
+const isEmpty = (value: object | undefined): boolean => value === undefined || Object.keys(value).length === 0
 
 /** The container whose network it shares, and with it the host name. */
 function joinedNetwork(engine: Engine, { hostConfig }: Container): Container | undefined {
@@ -151,6 +167,10 @@ function hostConfigView({ hostConfig, name }: Container): Record<string, unknown
     CapAdd: nullWhenEmpty(hostConfig.CapAdd),
     CapDrop: nullWhenEmpty(hostConfig.CapDrop),
     Links: nullWhenEmpty(links),
+    SecurityOpt: nullWhenEmpty(hostConfig.SecurityOpt),
+    // Empty means unmasked; for a privileged container Docker says that nothing is masked by not saying what.
+    ...(hostConfig.Privileged && !hostConfig.MaskedPaths?.length ? { MaskedPaths: null } : {}),
+    ...(hostConfig.Privileged && !hostConfig.ReadonlyPaths?.length ? { ReadonlyPaths: null } : {}),
   }
 }
 

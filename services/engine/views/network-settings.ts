@@ -9,10 +9,12 @@ export function networkSettings(container: Container): Record<string, unknown> {
   const { sandbox } = container.state
   const networks = networksOf(container)
   const bridge = networks['bridge']
+  // One that shares another's network has none of its own.
+  const own = parseNetworkMode(container.hostConfig.NetworkMode ?? '').kind === 'container' ? undefined : sandbox
   return {
     Bridge: '',
-    SandboxID: sandbox?.id ?? '',
-    SandboxKey: sandbox?.netns ?? '',
+    SandboxID: own?.id ?? '',
+    SandboxKey: own?.netns ?? '',
     Ports: sandbox ? portMap(container, sandbox.ports) : {},
     HairpinMode: false,
     LinkLocalIPv6Address: '',

@@ -27,6 +27,41 @@ describe('views', () => {
   const names = async (filters: Record<string, string[]>, all = false) =>
     (await list(world.engine, { all, size: false, limit: 0, filters })).map((c) => (c['Names'] as string[])[0])
 
+  it('inspect says what was not asked for in the way Docker says it', async () => {
+    const show = async (name: string, body: object) => {
+      await world.create(name, { Cmd: ['x'], ...body })
+      return (await inspect(world.engine, name, false)) as Tree & {
+        Config: Tree
+        HostConfig: Tree
+        NetworkSettings: Tree
+      }
+    }
+    const plain = await show('plain', { Entrypoint: [''] })
+    const { Volumes, Entrypoint, ...config } = plain.Config
+    assert.deepEqual([Volumes, Entrypoint], [null, null])
+    for (const absent of ['ExposedPorts', 'StopSignal', 'MacAddress']) assert.equal(absent in config, false, absent)
+    assert.equal(plain.HostConfig['SecurityOpt'], null)
+
+    const { HostConfig: privileged } = await show('privileged', { HostConfig: { Privileged: true } })
+    const { MaskedPaths, ReadonlyPaths, SecurityOpt } = privileged
+    assert.deepEqual([MaskedPaths, ReadonlyPaths, SecurityOpt], [null, null, ['label=disable']])
+    const { HostConfig: host } = await show('host', { HostConfig: { PidMode: 'host', SecurityOpt: ['label=disable'] } })
+    assert.deepEqual(host['SecurityOpt'], ['label=disable'])
+    const unmasked = { HostConfig: { MaskedPaths: [] } }
+    assert.deepEqual((await show('unmasked', unmasked)).HostConfig['MaskedPaths'], [])
+
+    const endpoint = { EndpointsConfig: { bridge: { MacAddress: '02:00:00:00:00:07' } } }
+    const mac = await show('mac', { NetworkingConfig: endpoint })
+    assert.equal(mac.Config['MacAddress'], '02:00:00:00:00:07')
+    await world.ask('s', 'container.start', { ref: 'plain' })
+    assert.equal('MacAddress' in ((await inspect(world.engine, 'plain', false)) as Tree)['Config']!, false)
+
+    await show('joined', { HostConfig: { NetworkMode: 'container:plain' } })
+    await world.ask('j', 'container.start', { ref: 'joined' })
+    const { NetworkSettings } = (await inspect(world.engine, 'joined', false)) as Tree
+    assert.deepEqual([NetworkSettings?.['SandboxID'], NetworkSettings?.['SandboxKey']], ['', ''])
+  })
+
   it('inspect shows Docker-shaped documents before, while and after it runs', async () => {
     const id = await world.create('web', {
       ExposedPorts: { '81/tcp': {} },

@@ -16,12 +16,11 @@ export function planMounts(request: RunRequest): Mount[] {
   const defaults = [...defaultMounts(request.process.privileged), ...sharedMemory].filter(
     (m) => !taken.has(m.destination),
   )
-  const shared = defaults.map((m) => shareNamespace(m, request))
   const ordered = own
     .map((mount, index) => ({ mount, index, depth: depth(mount.destination) }))
     .sort((a, b) => a.depth - b.depth || a.index - b.index)
     .map(({ mount }) => mount)
-  return [...shared, ...ordered]
+  return [...defaults, ...ordered]
 }
 
 function clean(destination: string): string {
@@ -42,12 +41,4 @@ function shm(request: RunRequest): Mount {
     source: 'shm',
     options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${size}`],
   }
-}
-
-/** mqueue belongs to the IPC namespace: with the host's, the host's mount is shown. */
-function shareNamespace(mount: Mount, request: RunRequest): Mount {
-  if (mount.type === 'mqueue' && request.namespaces.ipc.kind === 'host') {
-    return { ...mount, type: 'bind', source: '/dev/mqueue', options: ['rbind', 'nosuid', 'noexec', 'nodev'] }
-  }
-  return mount
 }

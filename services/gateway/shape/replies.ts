@@ -2,14 +2,17 @@ import type { Json } from '../../../shared/contracts/index.ts'
 
 /**
  * What replies looked like before a given API version. Services answer in the newest form; each rule of the table takes
- * one change of Docker's API back, for clients that ask for an older version.
+ * one change of Docker's API back, for clients that ask for an older version, or hides from newer ones what was taken out.
  * https://docs.docker.com/reference/api/engine/version-history/
  */
 interface Rule {
   /** First minor version that has the new form. */
   readonly since: number
   readonly what: string
-  readonly undo: (reply: Json) => void
+  /** For clients of a version before. */
+  readonly undo?: (reply: Json) => void
+  /** For clients of that version or a later one. */
+  readonly hide?: (reply: Json) => void
 }
 
 const member = (value: unknown): Json => (value !== null && typeof value === 'object' ? (value as Json) : {})
@@ -32,13 +35,19 @@ const withVirtualSize = (image: Json): void => {
 const TABLE = {
   'container inspect': [
     { since: 44, what: 'DNS names apart from aliases', undo: withoutDnsNames },
-    { since: 44, what: 'MAC address on the endpoint alone', undo: mainMacToConfig },
+    { since: 42, what: 'no kernel memory', undo: withKernelMemory },
+    {
+      since: 44,
+      what: 'MAC address on the endpoint alone',
+      hide: (c: Json) => without('MacAddress')(member(c['Config'])),
+    },
     { since: 45, what: 'no short id among the aliases', undo: shortIdToAliases },
     { since: 48, what: 'gateway priority', undo: withoutGatewayPriority },
     { since: 48, what: 'manifest descriptor of the image', undo: without('ImageManifestDescriptor') },
   ],
   'container list': [
     { since: 44, what: 'DNS names', undo: withoutDnsNames },
+    { since: 52, what: 'health', undo: without('Health') },
     { since: 46, what: 'annotations', undo: (c: Json) => without('Annotations')(member(c['HostConfig'])) },
     { since: 48, what: 'gateway priority', undo: withoutGatewayPriority },
     { since: 48, what: 'manifest descriptor of the image', undo: without('ImageManifestDescriptor') },
@@ -68,19 +77,18 @@ export type ReplyKind = keyof typeof TABLE
 
 /** Brings a reply (changed in place) into the form of API 1.`api`. */
 export function shape<T extends Json>(kind: ReplyKind, api: number, reply: T): T {
-  for (const rule of TABLE[kind] as readonly Rule[]) if (api < rule.since) rule.undo(reply)
+  for (const rule of TABLE[kind] as readonly Rule[]) {
+    if (api < rule.since) rule.undo?.(reply)
+    else rule.hide?.(reply)
+  }
   return reply
 }
 
 export const shapeAll = (kind: ReplyKind, api: number, replies: Json[]): Json[] =>
   replies.map((reply) => shape(kind, api, reply))
 
-function mainMacToConfig(container: Json): void {
-  const mode = text(member(container['HostConfig'])['NetworkMode'])
-  const networks = member(member(container['NetworkSettings'])['Networks'])
-  const main = member(networks[mode === 'default' || mode === '' ? 'bridge' : mode])
-  const config = member(container['Config'])
-  if (typeof main['MacAddress'] === 'string') config['MacAddress'] ??= main['MacAddress']
+function withKernelMemory(container: Json): void {
+  Object.assign(member(container['HostConfig']), { KernelMemory: 0, KernelMemoryTCP: 0 })
 }
 
 function shortIdToAliases(container: Json): void {
@@ -136,7 +144,7 @@ function legacyEventMembers(event: Json): void {
   if (type !== 'container' && type !== 'image') return
   const actor = member(event['Actor'])
   event['status'] = event['Action']
-  event['id'] = actor['ID']
+  if (actor['ID'] !== '') event['id'] = actor['ID']
   const image = member(actor['Attributes'])['image']
   if (type === 'container' && image !== undefined) event['from'] = image
 }

@@ -17,12 +17,23 @@ test('the newest form is left alone', () => {
   assert.deepEqual(shape('container inspect', 51, container()), container())
 })
 
+test('what only older clients are to see is hidden from newer ones', () => {
+  const reply = (api: number) => shape('container inspect', api, { Config: { MacAddress: 'm', User: '' } })['Config']
+  assert.deepEqual([reply(43), reply(44)], [{ MacAddress: 'm', User: '' }, { User: '' }])
+})
+
+test('a list for a client that does not know health, and an event that is about nothing', () => {
+  assert.deepEqual(shape('container list', 51, { Health: {} }), {})
+  const event = { Type: 'container', Action: 'prune', Actor: { ID: '', Attributes: {} } }
+  assert.deepEqual(shape('event', 51, { ...event }), { ...event, status: 'prune' })
+})
+
 test('an inspect for an older client', () => {
-  const old = shape('container inspect', 43, container())
+  const old = shape('container inspect', 41, container())
   assert.deepEqual(old, {
     Id: 'abcdefabcdefabcdef',
-    Config: { MacAddress: '02:00:00:00:00:01' },
-    HostConfig: { NetworkMode: 'net' },
+    Config: {},
+    HostConfig: { NetworkMode: 'net', KernelMemory: 0, KernelMemoryTCP: 0 },
     NetworkSettings: { Networks: { net: { Aliases: ['abcdefabcdef'], MacAddress: '02:00:00:00:00:01' } } },
   })
 })
