@@ -39,6 +39,23 @@ export const wait = (subject: Subject, id: string): Promise<unknown> =>
 export const remove = (subject: Subject, id: string): Promise<unknown> =>
   api(subject.socket, 'DELETE', `/containers/${id}?force=1&v=1`)
 
+/** Removes what it can; the first failure is thrown when all were tried. */
+export async function removeAll(subject: Subject, ids: readonly string[]): Promise<void> {
+  const results = await Promise.allSettled(ids.map((id) => remove(subject, id)))
+  const failed = results.find((r) => r.status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+/** What a measurement that failed has left: the engine is the bench's own, so that is all that there is. */
+export async function removeLeftovers(subject: Subject): Promise<void> {
+  const left = (await api(subject.socket, 'GET', '/containers/json?all=1')).json<{ Id: string }[]>()
+  await removeAll(
+    subject,
+    left.map(({ Id }) => Id),
+  )
+  await api(subject.socket, 'POST', '/networks/prune')
+}
+
 export async function startNew(subject: Subject, options: CreateOptions = {}): Promise<string> {
   const id = await create(subject, options)
   await start(subject, id)

@@ -3,7 +3,7 @@ import dnsPacket from 'dns-packet'
 import { withNetns } from '../../shared/kernel/netns.ts'
 import { bindSocket } from '../../shared/kernel/sockets.ts'
 import { api } from '../support/api.ts'
-import { remove, startNew, timed } from './containers.ts'
+import { removeAll, startNew, timed } from './containers.ts'
 import type { Subject } from './subject.ts'
 
 const QUESTIONS = 30_000
@@ -15,14 +15,16 @@ const DNS = '127.0.0.11'
 export async function lookups(subject: Subject): Promise<number> {
   const name = `bench-dns-${process.hrtime.bigint()}`
   await api(subject.socket, 'POST', '/networks/create', { Name: name, CheckDuplicate: true })
-  const [asking, other] = [await startNew(subject, { network: name }), await startNew(subject, { network: name })]
+  const ids: string[] = []
   try {
+    for (let i = 0; i < 2; i++) ids.push(await startNew(subject, { network: name }))
+    const [asking = '', other = ''] = ids
     const inspect = await api(subject.socket, 'GET', `/containers/${asking}/json`)
     const { Pid } = inspect.json<{ State: { Pid: number } }>().State
     const ms = await timed(() => ask(`/proc/${Pid}/ns/net`, other.slice(0, 12)))
     return (QUESTIONS / ms) * 1000
   } finally {
-    for (const id of [asking, other]) await remove(subject, id)
+    await removeAll(subject, ids)
     await api(subject.socket, 'DELETE', `/networks/${name}`)
   }
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { removeLeftovers } from './containers.ts'
 import { hasDockerd, startDockerd } from './dockerd.ts'
 import { startGantry } from './gantry.ts'
 import { report, reportHeading } from './report.ts'
@@ -55,6 +56,7 @@ async function measure(row: Row, subjects: readonly Subject[]): Promise<Map<stri
         times.set(subject.name, [...soFar, await row.measure(subject)])
       } catch (error) {
         times.set(subject.name, error instanceof Error ? error : new Error(String(error)))
+        await removeLeftovers(subject).catch((left: unknown) => console.error(`${subject.name}: ${String(left)}`))
       }
     }
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { api } from '../support/api.ts'
 import { create, parallel, remove, start, startNew, timed, wait } from './containers.ts'
+import { look } from './looks.ts'
 import { lookups } from './lookups.ts'
 import { metricsCpu } from './cpu.ts'
 import { idleMemory, memoryPerContainer } from './memory.ts'
@@ -194,6 +195,24 @@ export const ROWS: readonly Row[] = [
     unit: 'ms',
     rounds: 20,
     measure: (s) => timed(() => api(s.socket, 'GET', '/containers/json?all=1')),
+  },
+  {
+    name: 'inspect, again and again',
+    unit: 'ms',
+    rounds: 3,
+    measure: (s) => look(s, '/containers/{id}/json', 1),
+  },
+  {
+    name: 'ps -a, again and again',
+    unit: 'ms',
+    rounds: 3,
+    measure: (s) => look(s, '/containers/json?all=1', 1),
+  },
+  {
+    name: 'ps -a of 200, again and again',
+    unit: 'ms',
+    rounds: 1,
+    measure: (s) => look(s, '/containers/json?all=1', 200),
   },
   { name: 'logs, 300,000 lines', unit: 'ms', rounds: 3, measure: logLines },
   { name: 'embedded DNS, answers', unit: '/s', rounds: 3, reach: 5000, measure: lookups },
