@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import type { Resources } from '../../shared/contracts/index.ts'
 import { isKind } from '../../shared/errors/index.ts'
 import { RecordedService } from '../../test/support/cgroup-service.ts'
 
@@ -79,20 +80,65 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
     test('an update merges with what was set, and is remembered only when it worked', async () => {
       const group = id()
       await service.keeper.create(group, '', { Memory: 64 * MiB, MemorySwap: 64 * MiB, PidsLimit: 5 })
-      await service.keeper.update(group, { PidsLimit: 9 })
-      await service.keeper.update(group, { Memory: 32 * MiB })
+      await service.keeper.update(group, { PidsLimit: 9 }, 'change 1')
+      await service.keeper.update(group, { Memory: 32 * MiB }, 'change 2')
       const set = { Memory: 32 * MiB, MemorySwap: 64 * MiB, PidsLimit: 9 }
       assert.deepEqual(service.groups.get(group)?.resources, set)
-      await assert.rejects(service.keeper.update(group, { Memory: 128 * MiB }), (e) => isKind(e, 'conflict'))
+      await assert.rejects(service.keeper.update(group, { Memory: 128 * MiB }, 'change 3'), (e) => isKind(e, 'conflict'))
       service.tree.failing.set('pids.max', 'EINVAL')
-      await assert.rejects(service.keeper.update(group, { PidsLimit: 11, Memory: 48 * MiB }))
+      await assert.rejects(service.keeper.update(group, { PidsLimit: 11, Memory: 48 * MiB }, 'change 4'))
       assert.deepEqual(service.groups.get(group)?.resources, set)
       service.tree.failing.clear()
       await service.restart()
-      await service.keeper.update(group, { CpuShares: 512 })
+      await service.keeper.update(group, { CpuShares: 512 }, 'change 5')
       assert.deepEqual(service.groups.get(group)?.resources, { ...set, CpuShares: 512 })
       await service.keeper.delete(group)
-      await assert.rejects(service.keeper.update(group, { PidsLimit: 1 }), (e) => isKind(e, 'not-found'))
+      await assert.rejects(service.keeper.update(group, { PidsLimit: 1 }, 'change 6'), (e) => isKind(e, 'not-found'))
+    })
+
+    const LIMITS: Resources = {
+      ...{ Memory: 64 * MiB, MemoryReservation: 32 * MiB, PidsLimit: 9, CpuShares: 512, CpuPeriod: 50_000, CpuQuota: 20_000 },
+      ...{ CpusetCpus: '1', CpusetMems: '0', BlkioWeight: 300, MemorySwappiness: 7 },
+      BlkioDeviceReadBps: [{ Path: '/dev/vda', Rate: MiB }],
+    }
+
+    test('a change is taken back exactly, limits that nobody had set too', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', {})).group
+      const before = service.tree.contents(path)
+      await service.keeper.update(group, LIMITS, 'a')
+      assert.notDeepEqual(service.tree.contents(path), before)
+      await service.keeper.revert(group, 'another')
+      assert.notDeepEqual(service.tree.contents(path), before, 'a change of another name is none of its business')
+      await service.keeper.update(group, LIMITS, 'a') // its answer was lost
+      await service.restart()
+      await service.keeper.revert(group, 'a')
+      assert.deepEqual(service.tree.contents(path), before)
+      assert.deepEqual(service.groups.get(group)?.resources, {})
+      await service.keeper.update(group, { PidsLimit: 3 }, 'b')
+      await service.keeper.revert(group, 'a')
+      assert.deepEqual(service.groups.get(group)?.resources, { PidsLimit: 3 })
+      await service.keeper.revert(id(), 'a')
+    })
+
+    test('a service that dies anywhere in a change puts back what was', async () => {
+      const group = id()
+      const { path } = (await service.keeper.create(group, '', { PidsLimit: 5, CpuShares: 100 })).group
+      const before = service.tree.contents(path)
+      let deaths = 0
+      for (let writes = 0; deaths === writes; writes++) {
+        let left = writes
+        service.tree.onChange = () => {
+          if (left-- <= 0) throw new Error('dead')
+        }
+        await service.keeper.update(group, LIMITS, `change ${writes}`).catch(() => deaths++)
+        service.tree.onChange = undefined
+        if (deaths === writes) break
+        await service.restart()
+        assert.deepEqual(service.tree.contents(path), before, `after ${writes} writes`)
+        assert.deepEqual(service.groups.get(group)?.resources, { PidsLimit: 5, CpuShares: 100 })
+      }
+      assert.ok(deaths > 5, `${deaths} writes`)
     })
 
     test('OOM is told once for each kill, and remembered after the group is gone', async () => {

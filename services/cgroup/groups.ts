@@ -126,13 +126,42 @@ export class GroupKeeper {
     })
   }
 
-  async update(id: string, change: Resources): Promise<void> {
+  /** `change`: the caller's name for it. What was before is recorded first, so that it can be put back whoever ends meanwhile. */
+  async update(id: string, resources: Resources, change: string): Promise<void> {
     const { group, driver } = this.find(id)
-    driver.check(change, true)
-    const merged = mergeResources(group.resources, change)
+    // Asked for again, it is what was before the first time that counts.
+    const known = group.change?.name === change ? group.change : undefined
+    const before = known?.resources ?? group.resources
+    driver.check(resources, true)
+    const merged = mergeResources(before, resources)
     driver.check(merged, false)
-    await driver.update(group.path, merged)
-    this.#groups.setResources(id, merged)
+    const saved = known?.saved ?? (await driver.save(group.path, merged))
+    const record = { name: change, resources: before, saved }
+    this.#groups.setResources(id, before, { ...record, done: false })
+    try {
+      await driver.update(group.path, merged)
+    } catch (error) {
+      await this.#tryRevert(id, change)
+      throw error
+    }
+    this.#groups.setResources(id, merged, { ...record, done: true })
+  }
+
+  /** Nothing to do for a change that is not the latest: it was never begun, or has been taken back. */
+  async revert(id: string, change: string): Promise<void> {
+    const group = this.#groups.get(id)
+    if (group?.change?.name !== change) return
+    await this.#driverOf(group)?.restore(group.path, group.change.saved)
+    this.#groups.setResources(id, group.change.resources)
+  }
+
+  /** What fails stays recorded as begun: the next start of the service tries it again. */
+  async #tryRevert(id: string, change: string): Promise<void> {
+    try {
+      await this.revert(id, change)
+    } catch (error) {
+      this.#log.error({ err: error, container: id }, 'limits of before a failed update could not be put back')
+    }
   }
 
   async oomKilled(id: string): Promise<boolean> {
@@ -198,8 +227,11 @@ export class GroupKeeper {
     this.#oom.catchUp()
     for (const group of this.#groups.live()) {
       const driver = this.#driverOf(group)
-      if (driver) await this.#adopt(group, driver)
-      else
+      if (driver) {
+        // The service died in it: its caller has had no answer, and asks again if it likes.
+        if (group.change?.done === false) await this.#tryRevert(group.id, group.change.name)
+        await this.#adopt(group, driver)
+      } else
         this.#log.warn({ container: group.id, driver: group.driver }, 'the driver of a cgroup cannot run here any more')
     }
   }

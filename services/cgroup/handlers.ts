@@ -30,8 +30,12 @@ export function handlers(
       }
     },
     'group.delete': async ({ id }) => ({ oomKilled: await keeper.delete(id) }),
-    'group.update': async ({ id, resources }) => {
-      await keeper.update(id, resources)
+    'group.update': async ({ id, resources, change }) => {
+      await keeper.update(id, resources, change)
+      return {}
+    },
+    'group.revert': async ({ id, change }) => {
+      await keeper.revert(id, change)
       return {}
     },
     'group.stats': async ({ ids }) => Object.fromEntries<GroupStats>(await metrics.sample(ids)),

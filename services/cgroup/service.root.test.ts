@@ -74,8 +74,12 @@ describe('the cgroup service with runc', { skip: process.getuid?.() === 0 ? fals
     assert.equal(pids.length, 1)
     for (const root of roots) assert.ok(existsSync(join(root, path)), `the group is in ${root}`)
 
-    await handlers['group.update']({ id, resources: { Memory: 96 << 20, MemorySwap: 96 << 20, PidsLimit: 44 } }, call)
+    const change = { Memory: 96 << 20, MemorySwap: 96 << 20, PidsLimit: 44 }
+    await handlers['group.update']({ id, resources: change, change: 'a' }, call)
     assert.deepEqual(set(), [96 << 20, 44, 50_000, '0'])
+    await handlers['group.revert']({ id, change: 'a' }, call)
+    assert.deepEqual(set(), [64 << 20, 33, 50_000, '0'])
+    await handlers['group.update']({ id, resources: change, change: 'b' }, call)
     await handlers['group.freeze']({ id }, call)
     await handlers['group.thaw']({ id }, call)
     const sample = (await handlers['group.stats']({ ids: [id] }, call))[id]

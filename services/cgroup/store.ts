@@ -1,4 +1,5 @@
 import type { Resources } from '../../shared/contracts/index.ts'
+import type { DriverState } from '../../shared/drivers/index.ts'
 import type { Store } from '../../shared/store/index.ts'
 
 export const migrations = [
@@ -17,7 +18,19 @@ export const migrations = [
   // The run that a group is for, and in which group the last OOM kill was.
   `ALTER TABLE groups ADD COLUMN instance TEXT NOT NULL DEFAULT '';
    ALTER TABLE groups ADD COLUMN oom_cgroup TEXT NOT NULL DEFAULT '';`,
+  // The latest change of limits (JSON), with what was before it.
+  'ALTER TABLE groups ADD COLUMN change TEXT',
 ]
+
+/** A change of a group's limits: written before the kernel's are changed. */
+export interface Change {
+  /** The caller's name for it. */
+  readonly name: string
+  readonly done: boolean
+  /** What was before it: the limits that were set, and the driver's own view of the group. */
+  readonly resources: Resources
+  readonly saved: DriverState
+}
 
 /** A container's group. The row is there before the kernel's, and a while after it. */
 export interface Group {
@@ -31,6 +44,7 @@ export interface Group {
   readonly created: number
   /** OOM kills seen so far. */
   readonly oom: number
+  readonly change?: Change | undefined
 }
 
 /** An OOM kill whose fact is not known to be stored yet. */
@@ -39,8 +53,9 @@ export interface Untold extends Pick<Group, 'id' | 'instance' | 'created' | 'oom
   readonly cgroup: string
 }
 
-interface Row extends Omit<Group, 'resources'> {
+interface Row extends Omit<Group, 'resources' | 'change'> {
   readonly resources: string
+  readonly change: string | null
 }
 
 /** How long a deleted group's answer is remembered, for a caller who asks again. */
@@ -86,7 +101,7 @@ export class Groups {
         `INSERT INTO groups (id, instance, path, driver, resources, created, oom) VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET instance = excluded.instance, path = excluded.path, driver = excluded.driver,
            resources = excluded.resources, told = iif(created = excluded.created, told, 0), created = excluded.created,
-           oom = excluded.oom, deleted = NULL`,
+           oom = excluded.oom, change = NULL, deleted = NULL`,
         ...[
           group.id,
           group.instance,
@@ -101,8 +116,10 @@ export class Groups {
     })
   }
 
-  setResources(id: string, resources: Resources): void {
-    this.#store.run('UPDATE groups SET resources = ? WHERE id = ?', JSON.stringify(resources), id)
+  /** `change`: the one by which they came to be so, or which is about to be made; undefined: none that could be taken back. */
+  setResources(id: string, resources: Resources, change?: Change): void {
+    const kept = change === undefined ? null : JSON.stringify(change)
+    this.#store.run('UPDATE groups SET resources = ?, change = ? WHERE id = ?', JSON.stringify(resources), kept, id)
   }
 
   setOom({ id, created, oom, cgroup }: Untold): void {
@@ -150,4 +167,8 @@ export class Groups {
   }
 }
 
-const decode = (row: Row): Group => ({ ...row, resources: JSON.parse(row.resources) as Resources })
+const decode = ({ resources, change, ...row }: Row): Group => ({
+  ...row,
+  resources: JSON.parse(resources) as Resources,
+  change: change === null ? undefined : (JSON.parse(change) as Change),
+})

@@ -1,6 +1,6 @@
 import { dirname, join, posix } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { conflict, invalid } from '../errors/index.ts'
+import { conflict, invalid, notFound } from '../errors/index.ts'
 import type { CgroupFs } from '../kernel/cgroupfs.ts'
 import { isCode } from '../kernel/libc.ts'
 
@@ -60,6 +60,11 @@ export class GroupDirs {
 
   exists(path: string): boolean {
     return this.fs.exists(join(this.roots[0] ?? '', path))
+  }
+
+  /** @throws `not-found` */
+  mustExist(path: string): void {
+    if (!this.exists(path)) throw notFound(`there is no cgroup ${path}`)
   }
 
   /** The group's directory in one hierarchy and all below, innermost first. */

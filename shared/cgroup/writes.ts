@@ -1,6 +1,8 @@
 import { basename, dirname, join } from 'node:path'
+import type { DriverState } from '../drivers/index.ts'
 import { conflict, forbidden, type GantryError, internal, invalid, notFound } from '../errors/index.ts'
 import type { CgroupFs } from '../kernel/cgroupfs.ts'
+import { isCode } from '../kernel/libc.ts'
 
 /** One value to be written to one file of a group. */
 export interface LimitWrite {
@@ -13,21 +15,54 @@ export interface LimitWrite {
   readonly restore?: (text: string) => string
 }
 
+/** What a file of a group said. */
+export interface KeptValue {
+  /** Absolute. */
+  readonly file: string
+  readonly value: string
+}
+
+const presentValue = (fs: CgroupFs, write: LimitWrite): string => {
+  const text = fs.read(write.file)
+  return write.restore ? write.restore(text) : text.trim()
+}
+
+/** For the service to keep. */
+export const stateOf = (values: readonly KeptValue[]): DriverState => ({ version: 1, values })
+export const valuesOf = (state: DriverState): readonly KeptValue[] => state['values'] as readonly KeptValue[]
+
+/** What the writes would change, as it is now, in their order. */
+export function keepValues(fs: CgroupFs, writes: readonly LimitWrite[]): KeptValue[] {
+  return writes.flatMap((write) => {
+    try {
+      const value = presentValue(fs, write)
+      return value === write.value ? [] : [{ file: write.file, value }]
+    } catch (error) {
+      throw explain(fs, write, error, [])
+    }
+  })
+}
+
+/** Puts back what `keepValues` found, last first. Files that are gone had a group that is gone. */
+export function restoreValues(fs: CgroupFs, kept: readonly KeptValue[]): void {
+  const failed = putBack(fs, kept)
+  if (failed.length > 0) throw internal(failed.join('; '))
+}
+
 /**
  * Writes in order. With `undo`, all or none: what a file said before is put back, last first, when a later one fails; and a
  * value that is there already is not written again. Throws `invalid` for what the kernel refuses, `conflict` for what it cannot do now
  * (a memory limit below what is in use), `not-found` when the group is gone.
  */
 export function applyWrites(fs: CgroupFs, writes: readonly LimitWrite[], undo: boolean): void {
-  const done: { file: string; before: string }[] = []
+  const done: KeptValue[] = []
   for (const write of writes) {
     try {
       if (undo) {
-        const text = fs.read(write.file)
-        const before = write.restore ? write.restore(text) : text.trim()
-        if (before === write.value) continue
+        const value = presentValue(fs, write)
+        if (value === write.value) continue
         fs.write(write.file, write.value)
-        done.push({ file: write.file, before })
+        done.push({ file: write.file, value })
       } else {
         fs.write(write.file, write.value)
       }
@@ -38,13 +73,14 @@ export function applyWrites(fs: CgroupFs, writes: readonly LimitWrite[], undo: b
   }
 }
 
-function putBack(fs: CgroupFs, done: readonly { file: string; before: string }[]): string[] {
+function putBack(fs: CgroupFs, done: readonly KeptValue[]): string[] {
   const failed: string[] = []
-  for (const { file, before } of [...done].reverse()) {
+  for (const { file, value } of [...done].reverse()) {
     try {
-      fs.write(file, before)
+      fs.write(file, value)
     } catch (error) {
-      failed.push(`${basename(file)} could not be put back to ${before} (${(error as Error).message})`)
+      if (isCode(error, 'ENOENT', 'ENODEV') && !fs.exists(dirname(file))) continue
+      failed.push(`${basename(file)} could not be put back to ${value} (${(error as Error).message})`)
     }
   }
   return failed

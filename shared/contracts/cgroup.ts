@@ -98,7 +98,19 @@ export const cgroupContract = contract('cgroup', '1.0.0', {
   }),
   'group.update': verb({
     summary: 'Changes the named limits of a live cgroup; all or none.',
-    request: Type.Object({ id: Id, resources: Resources }),
+    request: Type.Object({
+      id: Id,
+      resources: Resources,
+      /** The caller's name for it. Asking again with the same name is the same change. */
+      change: Type.String(),
+    }),
+    reply: Empty,
+    callers: e,
+  }),
+  'group.revert': verb({
+    summary:
+      'Takes the latest change back: limits are what they were before it, those that were not set too. Unknown id or change is no error.',
+    request: Type.Object({ id: Id, change: Type.String() }),
     reply: Empty,
     callers: e,
   }),

@@ -1,11 +1,11 @@
 import type { GroupStats, Resources } from '../contracts/index.ts'
 import type { CgroupFs } from '../kernel/cgroupfs.ts'
-import type { Driver, DriverContext, DriverModule } from './driver.ts'
+import type { Driver, DriverContext, DriverModule, DriverState } from './driver.ts'
 
 /**
  * A cgroup driver keeps one group a container.
  *
- * Lifecycle: `create` -> (`update`, `stats`, `freeze`/`thaw`, `kill`, `pids`)* -> `remove`. A group is named by its `path`, below the
+ * Lifecycle: `create` -> (`update`, `save`/`restore`, `stats`, `freeze`/`thaw`, `kill`, `pids`)* -> `remove`. A group is named by its `path`, below the
  * mount point of every hierarchy that it is in (`/gantry/<id>`). All verbs are idempotent: creating what is there sets its limits
  * again, removing what is missing is no error. `check` changes nothing.
  *
@@ -48,6 +48,13 @@ export interface CgroupDriver extends Driver {
    * put back. `not-found` when there is no such group.
    */
   update(path: string, resources: Resources): Promise<void>
+  /**
+   * What an `update` to these resources would change, as the kernel has it now, limits that nobody set too. `not-found` when there is
+   * no such group.
+   */
+  save(path: string, resources: Resources): Promise<DriverState>
+  /** Puts back what `save` found, also when the `update` in between was done in part only. A group that is gone is no error. */
+  restore(path: string, saved: DriverState): Promise<void>
   /** Kills what is left in it and removes it with all groups below. `conflict`, naming the pids, when they do not die within 10 s. */
   remove(path: string): Promise<void>
   exists(path: string): Promise<boolean>

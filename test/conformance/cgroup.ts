@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import type { Resources } from '../../shared/contracts/index.ts'
-import type { CgroupDriver, OomKills } from '../../shared/drivers/index.ts'
+import type { CgroupDriver, DriverState, OomKills } from '../../shared/drivers/index.ts'
 import { isKind } from '../../shared/errors/index.ts'
 import { LIMITS, MiB, REFUSED, WARNED } from './cgroup-cases.ts'
 
@@ -308,7 +308,24 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
 
       check('of a missing group is not-found', [], async () => {
         await assert.rejects(driver.update(driver.pathFor(id(), ''), { PidsLimit: 5 }), failsWith('not-found'))
+        await assert.rejects(driver.save(driver.pathFor(id(), ''), { PidsLimit: 5 }), failsWith('not-found'))
       })
+
+      for (const [title, needs, resources, expected = resources] of LIMITS) {
+        check(`what was before is put back: ${title}`, needs, async ({ path }) => {
+          const fields = Object.keys(expected) as (keyof Resources)[]
+          const now = () => fields.map((field) => target.limit(path, field))
+          const before = now()
+          const saved = JSON.parse(JSON.stringify(await driver.save(path, resources))) as DriverState
+          await driver.update(path, resources)
+          await driver.restore(path, saved)
+          assert.deepEqual(now(), before)
+          await driver.restore(path, saved)
+          assert.deepEqual(now(), before)
+          await driver.remove(path)
+          await driver.restore(path, saved)
+        })
+      }
     })
 
     describe('processes', () => {

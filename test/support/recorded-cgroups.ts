@@ -162,6 +162,14 @@ export class RecordedCgroups extends RealCgroupFs {
     return roots.map((root) => join(root, path)).filter((dir) => this.exists(dir))
   }
 
+  /** What all files of a group say. */
+  contents(path: string): Record<string, string> {
+    const files = this.dirs(path).flatMap((dir) =>
+      readdirSync(dir, { withFileTypes: true }).flatMap((e) => (e.isFile() ? [join(dir, e.name)] : [])),
+    )
+    return Object.fromEntries(files.map((file) => [relative(this.root, file), this.get(file)]))
+  }
+
   /** A process joins a group in every hierarchy. */
   enter(path: string, pid: number): void {
     for (const dir of this.dirs(path)) this.write(join(dir, 'cgroup.procs'), String(pid))

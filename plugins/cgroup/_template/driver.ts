@@ -14,10 +14,11 @@ import type {
   CgroupDriver,
   CgroupDriverContext,
   DriverManifest,
+  DriverState,
   OomKills,
   ProbeResult,
 } from '../../../shared/drivers/index.ts'
-import { notFound, notImplemented } from '../../../shared/errors/index.ts'
+import { notImplemented } from '../../../shared/errors/index.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { manifest } from './config.ts'
 
@@ -81,7 +82,16 @@ export class TemplateDriver implements CgroupDriver {
 
   /** There is nothing to change: `check` has warned of every limit. */
   async update(path: string): Promise<void> {
-    if (!this.#dirs.exists(path)) throw notFound(`there is no cgroup ${path}`)
+    this.#dirs.mustExist(path)
+  }
+
+  async save(path: string): Promise<DriverState> {
+    this.#dirs.mustExist(path)
+    return { version: 1 }
+  }
+
+  async restore(): Promise<void> {
+    // Nothing was changed.
   }
 
   async remove(path: string): Promise<void> {

@@ -8,27 +8,33 @@ import {
   freezeV2,
   GroupDirs,
   groupPath,
+  keepValues,
   killListed,
   killV2,
+  type LimitWrite,
   NO_SUPPORT,
   type OpenCounters,
   parentsOf,
   parseKeyed,
   type PassFacts,
   PATIENCE_MS,
+  restoreValues,
   Sampler,
+  stateOf,
   type Support,
   thawV2,
+  valuesOf,
 } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
 import type {
   CgroupDriver,
   CgroupDriverContext,
   DriverManifest,
+  DriverState,
   OomKills,
   ProbeResult,
 } from '../../../shared/drivers/index.ts'
-import { conflict, notFound, notImplemented } from '../../../shared/errors/index.ts'
+import { conflict, notImplemented } from '../../../shared/errors/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
@@ -143,10 +149,12 @@ export class CgroupfsV1 implements CgroupDriver {
   #apply(path: string, resources: Resources, isNew: boolean): void {
     prepareRealtime(this.#fs, this.#hierarchies.v1.get('cpu'), path, resources)
     prepareHugetlb(this.#fs, this.#hierarchies, parentsOf(path), resources)
+    applyWrites(this.#fs, this.#plan(path, resources, isNew), !isNew)
+  }
+
+  #plan(path: string, resources: Resources, isNew: boolean): LimitWrite[] {
     const present = isNew ? FRESH : this.#present(path)
-    const device = (name: string): string => this.device(name)
-    const writes = planLimits(resources, this.#at(path), this.#files, present, device)
-    applyWrites(this.#fs, writes, !isNew)
+    return planLimits(resources, this.#at(path), this.#files, present, (name) => this.device(name))
   }
 
   #present(path: string): Present {
@@ -173,8 +181,17 @@ export class CgroupfsV1 implements CgroupDriver {
   }
 
   async update(path: string, resources: Resources): Promise<void> {
-    if (!this.#dirs.exists(path)) throw notFound(`there is no cgroup ${path}`)
+    this.#dirs.mustExist(path)
     this.#apply(path, resources, false)
+  }
+
+  async save(path: string, resources: Resources): Promise<DriverState> {
+    this.#dirs.mustExist(path)
+    return stateOf(keepValues(this.#fs, this.#plan(path, resources, false)))
+  }
+
+  async restore(_path: string, saved: DriverState): Promise<void> {
+    restoreValues(this.#fs, valuesOf(saved))
   }
 
   async remove(path: string): Promise<void> {
@@ -204,7 +221,7 @@ export class CgroupfsV1 implements CgroupDriver {
 
   /** While tasks fork, the freezer may need to be told again (Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst). */
   async freeze(path: string): Promise<void> {
-    if (!this.#dirs.exists(path)) throw notFound(`there is no cgroup ${path}`)
+    this.#dirs.mustExist(path)
     const dir = this.#at(path)('freezer')
     if (dir === undefined) return freezeV2(this.#fs, this.#freezable(path))
     const state = join(dir, 'freezer.state')
@@ -220,7 +237,7 @@ export class CgroupfsV1 implements CgroupDriver {
   }
 
   async thaw(path: string): Promise<void> {
-    if (!this.#dirs.exists(path)) throw notFound(`there is no cgroup ${path}`)
+    this.#dirs.mustExist(path)
     this.#thaw(path)
   }
 

@@ -7,25 +7,30 @@ import {
   freezeV2,
   GroupDirs,
   groupPath,
+  keepValues,
   killListed,
   killV2,
+  type LimitWrite,
   NO_SUPPORT,
   parentsOf,
   parseKeyed,
   PATIENCE_MS,
+  restoreValues,
   Sampler,
+  stateOf,
   type Support,
   thawV2,
+  valuesOf,
 } from '../../../shared/cgroup/index.ts'
 import type { GroupStats, Resources } from '../../../shared/contracts/index.ts'
 import type {
   CgroupDriver,
   CgroupDriverContext,
   DriverManifest,
+  DriverState,
   OomKills,
   ProbeResult,
 } from '../../../shared/drivers/index.ts'
-import { notFound } from '../../../shared/errors/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
 import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
@@ -148,10 +153,13 @@ export class CgroupfsV2 implements CgroupDriver {
   }
 
   #apply(path: string, resources: Resources, isNew: boolean): void {
+    applyWrites(this.#fs, this.#plan(path, resources, isNew), !isNew)
+  }
+
+  #plan(path: string, resources: Resources, isNew: boolean): LimitWrite[] {
     const dir = this.#at(path)
     const present = (file: string): string => (isNew ? '' : this.#fs.read(join(dir, file)))
-    const writes = planLimits(resources, dir, this.#files, present, (name) => this.device(name))
-    applyWrites(this.#fs, writes, !isNew)
+    return planLimits(resources, dir, this.#files, present, (name) => this.device(name))
   }
 
   #at(path: string): string {
@@ -159,13 +167,22 @@ export class CgroupfsV2 implements CgroupDriver {
   }
 
   #must(path: string): string {
-    if (!this.#dirs.exists(path)) throw notFound(`there is no cgroup ${path}`)
+    this.#dirs.mustExist(path)
     return this.#at(path)
   }
 
   async update(path: string, resources: Resources): Promise<void> {
-    this.#must(path)
+    this.#dirs.mustExist(path)
     this.#apply(path, resources, false)
+  }
+
+  async save(path: string, resources: Resources): Promise<DriverState> {
+    this.#dirs.mustExist(path)
+    return stateOf(keepValues(this.#fs, this.#plan(path, resources, false)))
+  }
+
+  async restore(_path: string, saved: DriverState): Promise<void> {
+    restoreValues(this.#fs, valuesOf(saved))
   }
 
   async remove(path: string): Promise<void> {

@@ -7,6 +7,7 @@ import type {
   CgroupDriver,
   CgroupDriverContext,
   DriverManifest,
+  DriverState,
   OomKills,
   ProbeResult,
 } from '../../../shared/drivers/index.ts'
@@ -20,7 +21,7 @@ import { type SystemdBus, SystemdDBus } from './bus.ts'
 import { manifest } from './config.ts'
 import { checkSlice, ownSlice, runtimeName, scopePath, slicePath, slicesTo, unitsOf } from './names.ts'
 import { ociResources } from './oci.ts'
-import { unitProperties } from './properties.ts'
+import { readProperty, unitProperties, writeProperty, type WrittenProperty } from './properties.ts'
 import { removeSlice, writeSlice } from './slices.ts'
 
 /** What stands for systemd in tests. */
@@ -172,6 +173,20 @@ export class SystemdDriver implements CgroupDriver {
       await this.#host.bus.setProperties(scope, before)
       throw error
     }
+  }
+
+  async save(path: string, resources: Resources): Promise<DriverState> {
+    const files = await this.#files.save(path, resources)
+    const wanted = unitProperties(resources, this.#version, this.#support)
+    const properties = await this.#host.bus.getProperties(unitsOf(path).scope, wanted)
+    return { ...files, properties: properties.map(writeProperty) }
+  }
+
+  async restore(path: string, saved: DriverState): Promise<void> {
+    if (!(await this.exists(path))) return
+    const properties = (saved['properties'] as readonly WrittenProperty[]).map(readProperty)
+    await this.#host.bus.setProperties(unitsOf(path).scope, properties)
+    await this.#files.restore(path, saved)
   }
 
   async remove(path: string): Promise<void> {

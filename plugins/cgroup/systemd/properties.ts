@@ -5,6 +5,18 @@ import { ioWeight, weightOfShares } from '../cgroupfs-v2/plan.ts'
 /** A property of a unit: name, D-Bus signature, value. */
 export type UnitProperty = readonly [name: string, signature: string, value: unknown]
 
+/** A property in a form that JSON can carry: numbers of 64 bits as text, bytes as a list. */
+export type WrittenProperty = readonly [name: string, signature: string, value: string | readonly number[]]
+
+export const writeProperty = ([name, signature, value]: UnitProperty): WrittenProperty =>
+  value instanceof Uint8Array ? [name, signature, [...value]] : [name, signature, String(value)]
+
+export const readProperty = ([name, signature, value]: WrittenProperty): UnitProperty => [
+  name,
+  signature,
+  typeof value === 'string' ? BigInt(value) : Uint8Array.from(value),
+]
+
 /** systemd's "no limit". */
 const INFINITY = 2n ** 64n - 1n
 

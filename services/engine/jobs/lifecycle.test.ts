@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { afterEach, beforeEach, describe, it } from 'node:test'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { GantryError, internal, invalid, isKind, notFound, type ErrorKind } from '../../../shared/errors/index.ts'
 import { World } from '../testing/world.ts'
 import { connect } from './connect.ts'
@@ -361,10 +361,22 @@ describe('the life of a container', () => {
     const id = await world.create('u1', { HostConfig: { Memory: 64 << 20, CpuShares: 5 } })
     await start(world.engine, id)
     await update(world.engine, id, { Memory: 96 << 20, MemorySwap: 96 << 20, CpuShares: 0 })
-    const request = world.requests.find((r) => r.verb === 'cgroup.group.update')?.request
-    assert.deepEqual(request, { id, resources: { Memory: 96 << 20, MemorySwap: 96 << 20 } })
+    const request = world.requests.find((r) => r.verb === 'cgroup.group.update')?.request as Record<string, unknown>
+    assert.deepEqual(request['resources'], { Memory: 96 << 20, MemorySwap: 96 << 20 })
     assert.equal(world.engine.containers.get(id)?.hostConfig.CpuShares, 5)
     await assert.rejects(update(world.engine, id, { Memory: 'x' }), kindOf('invalid', /Memory/))
+  })
+
+  it('an update that cannot be recorded is undone, limits that were not set before too', async () => {
+    const id = await world.create('u0', { HostConfig: { CpuShares: 5 } })
+    await start(world.engine, id)
+    const before = structuredClone(world.groups.get(id)?.limits)
+    const full = mock.method(world.engine.containers, 'put', () => {
+      throw new Error('the disk is full')
+    })
+    await assert.rejects(update(world.engine, id, { Memory: 96 << 20, MemorySwap: 96 << 20 }), /the disk is full/)
+    full.mock.restore()
+    assert.deepEqual(world.groups.get(id)?.limits, before)
   })
 
   it('an update that only takes limits away reaches the kernel', async () => {

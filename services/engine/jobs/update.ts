@@ -38,8 +38,8 @@ export async function update(
       if (isAlive(engine.containers.find(id)) && Object.keys(change).length > 0) {
         await job.step(
           'cgroup.group.update',
-          () => cgroup['group.update']({ id, resources: change }),
-          () => cgroup['group.update']({ id, resources: resources(hostConfig) }),
+          () => cgroup['group.update']({ id, resources: change, change: job.record.id }),
+          () => cgroup['group.revert']({ id, change: job.record.id }),
         )
       }
       job.commit(() => recordUpdate(engine, id, updated), { warnings })
@@ -82,17 +82,8 @@ function updatedHostConfig(old: HostConfig, body: UpdateBody): HostConfig {
   return { ...updated, RestartPolicy: parseRestartPolicy(body.RestartPolicy) }
 }
 
-/** The engine died meanwhile: the update is finished, since a limit that was not set before cannot be asked for. */
+/** The engine died meanwhile: nobody was told that it is done, so it is undone. Who asks again has it done anew. */
 export async function recoverUpdate(engine: Engine, record: JobRecord): Promise<void> {
-  const id = record.container
-  const container = engine.containers.get(id)
-  const body = checkBody('update', record.arguments['body'] as Record<string, unknown>)
-  const change = container ? changedLimits(container.hostConfig, updatedHostConfig(container.hostConfig, body)) : {}
-  if (container && isAlive(container) && Object.keys(change).length > 0) {
-    await engine.lower.cgroup['group.update']({ id, resources: change })
-  }
-  const write = () => {
-    if (container) recordUpdate(engine, id, updatedHostConfig(container.hostConfig, body))
-  }
-  engine.jobs.close(record, 'done', '', write, { warnings: record.arguments['warnings'] })
+  await engine.lower.cgroup['group.revert']({ id: record.container, change: record.id })
+  engine.jobs.close(record, 'failed', 'the engine ended meanwhile; the limits of before were put back')
 }

@@ -12,6 +12,13 @@ import { checkLimits, mergeResources, NO_SUPPORT, type Support } from '../../../
 import { conflict, invalid, notFound } from '../../../shared/errors/index.ts'
 import type { LowerService } from '../lower.ts'
 
+interface FakeGroup {
+  frozen: boolean
+  oom: boolean
+  limits: Resources
+  changed?: { name: string; before: Resources }
+}
+
 export interface FakeProcess {
   instance: string
   pid: number
@@ -35,7 +42,7 @@ const KERNEL: Support = {
 export abstract class FakeServices {
   readonly layers = new Map<string, { mounted: boolean }>()
   readonly sandboxes = new Map<string, SandboxRequest & { connected: string[] }>()
-  readonly groups = new Map<string, { frozen: boolean; oom: boolean; limits: Resources }>()
+  readonly groups = new Map<string, FakeGroup>()
   readonly processes = new Map<string, FakeProcess>()
   readonly sessions = new Map<string, { container: string; running: boolean; exitCode?: number }>()
   readonly devices = new Set(['/dev/vda'])
@@ -190,11 +197,19 @@ export abstract class FakeServices {
         this.groups.delete(id)
         return { oomKilled }
       },
-      'group.update': async ({ id, resources }) => {
+      'group.update': async ({ id, resources, change }) => {
         const group = this.#group(id)
         const limits = mergeResources(group.limits, resources)
         this.#check(limits)
+        if (group.changed?.name !== change) group.changed = { name: change, before: group.limits }
         group.limits = limits
+        return {}
+      },
+      'group.revert': async ({ id, change }) => {
+        const group = this.groups.get(id)
+        if (group?.changed?.name !== change) return {}
+        group.limits = group.changed.before
+        delete group.changed
         return {}
       },
       'group.freeze': async ({ id }) => this.#freeze(id, true),
