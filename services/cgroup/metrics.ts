@@ -69,11 +69,13 @@ export class Metrics {
     return samples
   }
 
+  /** All that is published in one turn goes to the bus in one write: nothing is awaited in between. */
   async #publish(ids: readonly string[]): Promise<void> {
-    for (const [id, sample] of await this.sample(ids)) {
+    const samples = await this.sample(ids)
+    for (const [id, sample] of samples) {
       this.#bus.publishStats(id, { source: 'cgroup', id, ...sample } satisfies CgroupSample)
-      await this.#oom.noticed(id, sample.oom_kills)
     }
+    for (const [id, sample] of samples) await this.#oom.noticed(id, sample.oom_kills)
   }
 
   /** One turn over all groups. Skipped while the last one is under way. */

@@ -11,7 +11,7 @@ import { hearFacts } from './facts.ts'
 import { Interruptions } from './interruption.ts'
 import { afterReconnects } from './reconnect.ts'
 import { serveContract } from './serve.ts'
-import { hearStats } from './stats.ts'
+import { encodeSample, hearStats } from './stats.ts'
 import { ensureStreams } from './streams.ts'
 import { changesSubject, factPrefix, JOB_HEADER, statsSubject } from './subjects.ts'
 
@@ -123,7 +123,7 @@ class NatsBus implements Bus {
   }
 
   publishStats(id: string, sample: StatsSample): void {
-    if (!this.#connection.isClosed()) this.#connection.publish(statsSubject(this.node, id), encode(sample))
+    if (!this.#connection.isClosed()) this.#connection.publish(statsSubject(this.node, id), encodeSample(sample))
   }
 
   onStats(handle: (sample: StatsSample) => void): Stoppable {

@@ -5,6 +5,24 @@ import type { Logger } from '../log/index.ts'
 import { decode } from './codec.ts'
 import { statsSubject } from './subjects.ts'
 
+/** Texts of parts of samples. A part that did not change comes again as the same object (plugins/cgroup). */
+const texts = new WeakMap<object, string>()
+
+const textOf = (value: object): string => {
+  let text = texts.get(value)
+  if (text === undefined) texts.set(value, (text = JSON.stringify(value)))
+  return text
+}
+
+/** A sample as JSON. */
+export function encodeSample(sample: StatsSample): Uint8Array {
+  const members: string[] = []
+  for (const [name, value] of Object.entries(sample)) {
+    members.push(`"${name}":${typeof value === 'object' ? textOf(value) : JSON.stringify(value)}`)
+  }
+  return Buffer.from(`{${members.join()}}`)
+}
+
 /** Compiled for the first listener: most processes never have one. */
 let check: Validator | undefined
 

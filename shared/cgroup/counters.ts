@@ -34,52 +34,108 @@ interface Budget {
   left: number
 }
 
-/** One group's counter files, kept open from its first sample on as far as the budget goes. */
+/** Reads one file of a group, each time anew; undefined when the file is missing or its group gone. */
+export type Reading<T> = () => T | undefined
+
+/** One group's counter files, kept open from their first reading on as far as the budget goes. */
 export class OpenCounters {
   readonly #fs: CgroupFs
   readonly #budget: Budget
-  readonly #files = new Map<string, CounterFile | undefined>()
+  readonly #open: CounterFile[] = []
 
   constructor(fs: CgroupFs, budget: Budget) {
     this.#fs = fs
     this.#budget = budget
   }
 
-  /** Content; undefined when the file is missing or its group gone. */
-  text(dir: string | undefined, name: string): string | undefined {
-    if (dir === undefined) return undefined
+  text(dir: string | undefined, name: string): Reading<string> {
+    if (dir === undefined) return () => undefined
     const path = join(dir, name)
-    let file = this.#files.get(path)
-    if (file === undefined) {
-      if (this.#files.has(path)) return undefined
-      file = this.#fs.open(path)
-      if (file !== undefined && this.#budget.left === 0) return readOnce(file)
-      this.#files.set(path, file)
-      if (file !== undefined) this.#budget.left--
+    let file: CounterFile | undefined
+    let missing = false
+    return () => {
+      if (file !== undefined) return file.read()
+      if (missing) return undefined
+      const opened = this.#fs.open(path)
+      missing = opened === undefined
+      if (opened === undefined) return undefined
+      if (this.#budget.left === 0) return readOnce(opened)
+      this.#budget.left--
+      this.#open.push(opened)
+      file = opened
+      return file.read()
     }
-    return file?.read()
   }
 
-  /** A file with one number; undefined when missing, Infinity for `max`. */
-  number(dir: string | undefined, name: string): number | undefined {
-    const text = this.text(dir, name)
-    if (text === undefined) return undefined
-    return text.startsWith('max') ? Infinity : Number(text)
+  /** Counters of an idle group say the same as the last time: then what was made of them is still good. It is not to be changed. */
+  parsed<T>(dir: string | undefined, name: string, parse: (text: string) => T): Reading<T> {
+    const read = this.text(dir, name)
+    let last: string | undefined
+    let value: T | undefined
+    return () => {
+      const text = read()
+      if (text === undefined) return undefined
+      if (text !== last) {
+        value = parse(text)
+        last = text
+      }
+      return value
+    }
+  }
+
+  /** A file with one number; Infinity for `max`. */
+  number(dir: string | undefined, name: string): Reading<number> {
+    return this.parsed(dir, name, (text) => (text.startsWith('max') ? Infinity : Number(text)))
   }
 
   /** A flat keyed file (`key value` lines). */
-  keyed(dir: string | undefined, name: string): Record<string, number> | undefined {
-    const text = this.text(dir, name)
-    return text === undefined ? undefined : parseKeyed(text)
+  keyed(dir: string | undefined, name: string): Reading<Readonly<Record<string, number>>> {
+    return this.parsed(dir, name, parseKeyed)
   }
 
   close(): void {
-    for (const file of this.#files.values()) {
-      if (file === undefined) continue
+    for (const file of this.#open.splice(0)) {
       file.close()
       this.#budget.left++
     }
-    this.#files.clear()
+  }
+}
+
+/**
+ * How long, in passes, a group has used no CPU time. Who uses none does nothing: what only its own processes change, stays as it was
+ * read. `usage`: the same object as long as it is the same usage.
+ */
+export function quietPasses(): (usage: object | undefined) => number {
+  let last: object | undefined
+  let passes = 0
+  return (usage) => {
+    passes = usage !== undefined && usage === last ? passes + 1 : 0
+    last = usage
+    return passes
+  }
+}
+
+/** A reading that is done only when it is due. */
+export function kept<T>(read: Reading<T>): (due: boolean) => T | undefined {
+  let value: T | undefined
+  let known = false
+  return (due) => {
+    if (due || !known) value = read()
+    known = true
+    return value
+  }
+}
+
+/** Gives the earlier object as long as all its members are the same: what was made of it is still good. */
+export function settled<T extends object>(): (next: T) => T {
+  let last: T | undefined
+  const isSame = (next: T, before: T): boolean => {
+    const keys = Object.keys(next) as (keyof T)[]
+    return keys.length === Object.keys(before).length && keys.every((key) => next[key] === before[key])
+  }
+  return (next) => {
+    if (last === undefined || !isSame(next, last)) last = next
+    return last
   }
 }
 
@@ -103,28 +159,41 @@ export function parseKeyed(text: string): Record<string, number> {
 /** A group has about twenty files. More groups than these are for are read without being kept open. */
 const MAX_OPEN_FILES = 8192
 
-type Sample = (counters: OpenCounters, path: string, pass: PassFacts) => GroupStats | undefined
+/** Takes one sample of a group; undefined when it is gone. */
+export type TakeSample = (pass: PassFacts) => GroupStats | undefined
+
+/** Says where a group's counters are, once for all its samples. */
+type OpenGroup = (counters: OpenCounters, path: string) => TakeSample
+
+interface SampledGroup {
+  readonly counters: OpenCounters
+  readonly take: TakeSample
+}
+
+/** For how long a pass may use what it read of the machine: its groups take as long as they take, and others want their turn. */
+const FACTS_MS = 5
 
 /** The sampled groups of a driver, by path. */
 export class Sampler {
   readonly #fs: CgroupFs
   readonly #log: Pick<Logger, 'warn'>
-  readonly #sample: Sample
-  readonly #open = new Map<string, OpenCounters>()
+  readonly #openGroup: OpenGroup
+  readonly #groups = new Map<string, SampledGroup>()
   readonly #failing = new Set<string>()
   readonly #budget: Budget
+  #facts: { readonly facts: PassFacts; readonly readAt: number } | undefined
 
-  constructor(fs: CgroupFs, log: Pick<Logger, 'warn'>, sample: Sample, maxOpenFiles = MAX_OPEN_FILES) {
+  constructor(fs: CgroupFs, log: Pick<Logger, 'warn'>, openGroup: OpenGroup, maxOpenFiles = MAX_OPEN_FILES) {
     this.#fs = fs
     this.#log = log
-    this.#sample = sample
+    this.#openGroup = openGroup
     this.#budget = { left: maxOpenFiles }
   }
 
   /** A group whose files cannot be read is left out, and does not keep the others from being sampled. */
   pass(paths: readonly string[]): Map<string, GroupStats> {
     const samples = new Map<string, GroupStats>()
-    const facts = passFacts(this.#fs)
+    const facts = this.#freshFacts()
     for (const path of paths) {
       const sample = this.#try(path, facts)
       if (sample) samples.set(path, sample)
@@ -133,14 +202,21 @@ export class Sampler {
     return samples
   }
 
+  #freshFacts(): PassFacts {
+    const now = performance.now()
+    if (!this.#facts || now - this.#facts.readAt > FACTS_MS) this.#facts = { facts: passFacts(this.#fs), readAt: now }
+    return this.#facts.facts
+  }
+
   #try(path: string, facts: PassFacts): GroupStats | undefined {
-    let counters = this.#open.get(path)
-    if (!counters) {
-      counters = new OpenCounters(this.#fs, this.#budget)
-      this.#open.set(path, counters)
+    let group = this.#groups.get(path)
+    if (!group) {
+      const counters = new OpenCounters(this.#fs, this.#budget)
+      group = { counters, take: this.#openGroup(counters, path) }
+      this.#groups.set(path, group)
     }
     try {
-      const sample = this.#sample(counters, path, facts)
+      const sample = group.take(facts)
       this.#failing.delete(path)
       return sample
     } catch (error) {
@@ -157,11 +233,11 @@ export class Sampler {
   }
 
   #close(path: string): void {
-    this.#open.get(path)?.close()
-    this.#open.delete(path)
+    this.#groups.get(path)?.counters.close()
+    this.#groups.delete(path)
   }
 
   close(): void {
-    for (const path of [...this.#open.keys()]) this.forget(path)
+    for (const path of [...this.#groups.keys()]) this.forget(path)
   }
 }

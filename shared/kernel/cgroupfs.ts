@@ -100,9 +100,11 @@ export function openCounter(path: string): CounterFile | undefined {
 class RealHost implements HostFacts {
   readonly memoryTotal = Number(/^MemTotal:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024
   #stat: CounterFile | undefined
+  #online: CounterFile | undefined
 
   get onlineCpus(): number {
-    return countCpus(readFileSync('/sys/devices/system/cpu/online', 'utf8'))
+    this.#online ??= openCounter('/sys/devices/system/cpu/online')
+    return countCpus(this.#online?.read() ?? '')
   }
 
   systemCpuNanos(): number {

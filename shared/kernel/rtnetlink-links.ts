@@ -203,7 +203,9 @@ export function getStats(): NetlinkRequest {
 
 export function parseStats(message: Buffer): { index: number; counters: LinkCounters } {
   const values = parseAttributes(message.subarray(12)).get(1)
-  const at = (n: number): number => (values ? Number(values.readBigUInt64LE(n * 8)) : 0)
+  // Without BigInts: there are thousands of numbers to read, every second.
+  const at = (n: number): number =>
+    values ? values.readUInt32LE(n * 8) + values.readUInt32LE(n * 8 + 4) * 2 ** 32 : 0
   return {
     index: message.readUInt32LE(4),
     counters: {

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '../../shared/bus/index.ts'
+import { encodeSample } from '../../shared/bus/stats.ts'
+import type { StatsSample } from '../../shared/contracts/index.ts'
 import { type CgroupDriver, type CgroupDriverContext, DriverSet } from '../../shared/drivers/index.ts'
 import { createLogger } from '../../shared/log/index.ts'
 import { Store } from '../../shared/store/index.ts'
@@ -20,7 +22,7 @@ const dir = mkdtempSync(join(tmpdir(), 'bench-cgroup-'))
 const log = createLogger('bench', 'warn')
 let bytes = 0
 const bus = {
-  publishStats: (_: string, sample: unknown) => void (bytes += Buffer.from(JSON.stringify(sample)).length),
+  publishStats: (_: string, sample: StatsSample) => void (bytes += encodeSample(sample).length),
   tellFact: async () => undefined,
 } as unknown as Bus
 const parent = `/bench${process.pid}`

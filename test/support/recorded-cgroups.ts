@@ -170,6 +170,21 @@ export class RecordedCgroups extends RealCgroupFs {
     return Object.fromEntries(files.map((file) => [relative(this.root, file), this.get(file)]))
   }
 
+  /** A process of the group runs for a microsecond: those above count it, too. */
+  useCpu(path: string): void {
+    for (const dir of this.dirs(path)) {
+      for (let d = dir; d !== this.root; d = dirname(d)) {
+        const [v1, v2] = [join(d, 'cpuacct.usage_percpu'), join(d, 'cpu.stat')]
+        if (this.exists(v1)) this.set(v1, this.get(v1).replace(/^\d+/, (n) => String(Number(n) + 1000)))
+        if (!this.exists(v2)) continue
+        this.set(
+          v2,
+          this.get(v2).replace(/^usage_usec (\d+)/m, (_, n: string) => `usage_usec ${Number(n) + 1}`),
+        )
+      }
+    }
+  }
+
   /** A process joins a group in every hierarchy. */
   enter(path: string, pid: number): void {
     for (const dir of this.dirs(path)) this.write(join(dir, 'cgroup.procs'), String(pid))
@@ -204,7 +219,7 @@ export class RecordedCgroups extends RealCgroupFs {
   }
 
   /**
-   * The OOM killer kills once in a group. v1 counts it there and tells the group whose limit it was; v2 counts it in the nearest group
+   * The OOM killer kills once in a group; the process needs CPU time to die. v1 counts it there and tells the group whose limit it was; v2 counts it in the nearest group
    * with the controller, and in those above.
    */
   oomKill(path: string): void {
@@ -213,6 +228,7 @@ export class RecordedCgroups extends RealCgroupFs {
         file,
         this.get(file).replace(/^oom_kill (\d+)/m, (_, n: string) => `oom_kill ${Number(n) + 1}`),
       )
+    this.useCpu(path)
     for (const dir of this.dirs(path)) {
       const above: string[] = []
       for (let d = dir; d !== this.root; d = dirname(d)) above.push(d)

@@ -16,12 +16,12 @@ import {
   type OpenCounters,
   parentsOf,
   parseKeyed,
-  type PassFacts,
   PATIENCE_MS,
   restoreValues,
   Sampler,
   stateOf,
   type Support,
+  type TakeSample,
   thawV2,
   valuesOf,
 } from '../../../shared/cgroup/index.ts'
@@ -42,7 +42,7 @@ import { manifest } from './config.ts'
 import { dirOf, groupRoots, inspectFiles, type V1Files } from './files.ts'
 import { prepareCpuset, prepareHugetlb, prepareRealtime } from './parents.ts'
 import { FRESH, planLimits, type Present, runtimeMemory } from './plan.ts'
-import { sampleV1 } from './sample.ts'
+import { openV1 } from './sample.ts'
 import { watchOomV1 } from './oom.ts'
 
 const MISSING: V1Files = { support: NO_SUPPORT, weights: { weight: undefined, weightDevice: undefined } }
@@ -63,7 +63,7 @@ export class CgroupfsV1 implements CgroupDriver {
     this.#parent = context.parent
     this.#hierarchies = findHierarchies(this.#fs, context.root)
     this.#dirs = new GroupDirs(this.#fs, groupRoots(this.#hierarchies))
-    this.#sampler = new Sampler(this.#fs, context.log, (counters, path, pass) => this.#sample(counters, path, pass))
+    this.#sampler = new Sampler(this.#fs, context.log, (counters, path) => this.#openGroup(counters, path))
   }
 
   get manifest(): DriverManifest {
@@ -208,11 +208,11 @@ export class CgroupfsV1 implements CgroupDriver {
   }
 
   /** The kernel sends a group no event for what happens below it: its count is looked at in every pass. */
-  #sample(counters: OpenCounters, path: string, pass: PassFacts): GroupStats | undefined {
-    const sample = sampleV1(counters, this.#at(path), pass)
+  #openGroup(counters: OpenCounters, path: string): TakeSample {
     const memory = this.#at(path)('memory')
-    if (!sample || memory === undefined || this.#fs.children(memory).length === 0) return sample
-    return { ...sample, oom_kills: this.#oomKills(path).total }
+    return openV1(counters, this.#at(path), () =>
+      memory === undefined || this.#fs.children(memory).length === 0 ? undefined : this.#oomKills(path).total,
+    )
   }
 
   async stats(paths: readonly string[]): Promise<ReadonlyMap<string, GroupStats>> {

@@ -1,65 +1,106 @@
-import type { OpenCounters, PassFacts } from '../../../shared/cgroup/index.ts'
+import {
+  kept,
+  type OpenCounters,
+  type PassFacts,
+  quietPasses,
+  type Reading,
+  settled,
+  type TakeSample,
+} from '../../../shared/cgroup/index.ts'
 import type { GroupStats } from '../../../shared/contracts/index.ts'
 import type { DirOf } from './files.ts'
 
 /** cpuacct.stat counts in USER_HZ, 100 on every architecture that Node runs on. */
 const NANOS_PER_TICK = 10_000_000
 
-/** One sample in the form of Docker's API on v1 hosts (moby, daemon/stats_unix.go, statsV1). undefined: the group is gone. */
-export function sampleV1(counters: OpenCounters, at: DirOf, pass: PassFacts): GroupStats | undefined {
-  const memory = memoryStats(counters, at('memory'), pass)
-  const cpu = cpuStats(counters, at, pass)
-  const current = counters.number(at('pids'), 'pids.current')
-  if (!memory && !cpu && current === undefined) return undefined
-  const limit = counters.number(at('pids'), 'pids.max')
-  return {
-    read: pass.read,
-    pids_stats: { current: current ?? 0, ...(limit === undefined || limit === Infinity ? {} : { limit }) },
-    cpu_stats: cpu ?? {},
-    memory_stats: memory ?? {},
-    blkio_stats: blkioStats(counters, at('blkio')),
-    oom_kills: counters.keyed(at('memory'), 'memory.oom_control')?.['oom_kill'] ?? 0,
+/** memory.limit_in_bytes where there is no limit: pages of the largest number, in bytes. */
+const UNLIMITED = 2 ** 62
+/** The bandwidth timer counts up to two periods (of 1 s at most) after the group's last process has run (kernel/sched/fair.c). */
+const TIMER_PASSES = 3
+
+/** Samples in the form of Docker's API on v1 hosts (moby, daemon/stats_unix.go, statsV1). */
+export function openV1(counters: OpenCounters, at: DirOf, countBelow: () => number | undefined): TakeSample {
+  const readMemory = memoryStats(counters, at('memory'))
+  const readCpu = cpuStats(counters, at)
+  const quiet = quietPasses()
+  const numbers = (text: string): number[] => text.trim().split(/\s+/).map(Number)
+  const readPerCpu = counters.parsed(at('cpuacct'), 'cpuacct.usage_percpu', numbers)
+  const readCurrent = counters.number(at('pids'), 'pids.current')
+  const readLimit = counters.number(at('pids'), 'pids.max')
+  const readBlkio = blkioStats(counters, at('blkio'))
+  const readOwnOom = counters.keyed(at('memory'), 'memory.oom_control')
+  // A process that is killed needs CPU time to die, and a group counts that of those below.
+  const readOom = kept(() => countBelow() ?? readOwnOom()?.['oom_kill'])
+  const pids = settled<GroupStats['pids_stats']>()
+  return (pass) => {
+    const perCpu = readPerCpu()
+    const passes = quiet(perCpu)
+    const memory = readMemory(pass)
+    const current = readCurrent()
+    if (!memory && !perCpu && current === undefined) return undefined
+    const limit = readLimit()
+    return {
+      read: pass.read,
+      pids_stats: pids({ current: current ?? 0, ...(limit === undefined || limit === Infinity ? {} : { limit }) }),
+      cpu_stats: perCpu ? readCpu(pass, perCpu, passes) : {},
+      memory_stats: memory ?? {},
+      blkio_stats: readBlkio(),
+      oom_kills: readOom(passes === 0) ?? 0,
+    }
   }
 }
 
 function memoryStats(
   counters: OpenCounters,
   dir: string | undefined,
-  pass: PassFacts,
-): GroupStats['memory_stats'] | undefined {
-  const usage = counters.number(dir, 'memory.usage_in_bytes')
-  const stats = counters.keyed(dir, 'memory.stat')
-  if (usage === undefined || stats === undefined) return undefined
-  const limit = counters.number(dir, 'memory.limit_in_bytes') ?? Infinity
-  return {
-    usage,
-    max_usage: counters.number(dir, 'memory.max_usage_in_bytes') ?? 0,
-    stats,
-    failcnt: counters.number(dir, 'memory.failcnt') ?? 0,
-    limit: Math.min(limit, pass.memoryTotal),
+): (pass: PassFacts) => GroupStats['memory_stats'] | undefined {
+  const readUsage = counters.number(dir, 'memory.usage_in_bytes')
+  const readStats = counters.keyed(dir, 'memory.stat')
+  const readLimit = counters.number(dir, 'memory.limit_in_bytes')
+  const readMax = counters.number(dir, 'memory.max_usage_in_bytes')
+  const readFailures = kept(counters.number(dir, 'memory.failcnt'))
+  const memory = settled<GroupStats['memory_stats']>()
+  return (pass) => {
+    const usage = readUsage()
+    const stats = readStats()
+    if (usage === undefined || stats === undefined) return undefined
+    const limit = readLimit() ?? Infinity
+    return memory({
+      usage,
+      max_usage: readMax() ?? 0,
+      stats,
+      // Counts how often the group's own limit was hit.
+      failcnt: readFailures(limit < UNLIMITED) ?? 0,
+      limit: Math.min(limit, pass.memoryTotal),
+    })
   }
 }
 
-function cpuStats(counters: OpenCounters, at: DirOf, pass: PassFacts): GroupStats['cpu_stats'] | undefined {
-  const total = counters.number(at('cpuacct'), 'cpuacct.usage')
-  if (total === undefined) return undefined
-  const ticks = counters.keyed(at('cpuacct'), 'cpuacct.stat')
-  const perCpu = counters.text(at('cpuacct'), 'cpuacct.usage_percpu')
-  const throttling = counters.keyed(at('cpu'), 'cpu.stat')
-  return {
-    cpu_usage: {
-      total_usage: total,
-      ...(perCpu === undefined ? {} : { percpu_usage: perCpu.trim().split(/\s+/).map(Number) }),
-      usage_in_kernelmode: (ticks?.['system'] ?? 0) * NANOS_PER_TICK,
-      usage_in_usermode: (ticks?.['user'] ?? 0) * NANOS_PER_TICK,
-    },
-    system_cpu_usage: pass.systemCpuNanos,
-    online_cpus: pass.onlineCpus,
-    throttling_data: {
-      periods: throttling?.['nr_periods'] ?? 0,
-      throttled_periods: throttling?.['nr_throttled'] ?? 0,
-      throttled_time: throttling?.['throttled_time'] ?? 0,
-    },
+function cpuStats(
+  counters: OpenCounters,
+  at: DirOf,
+): (pass: PassFacts, perCpu: readonly number[], quiet: number) => GroupStats['cpu_stats'] {
+  const readTicks = kept(counters.keyed(at('cpuacct'), 'cpuacct.stat'))
+  const readThrottling = kept(counters.keyed(at('cpu'), 'cpu.stat'))
+  return (pass, perCpu, quiet) => {
+    const ticks = readTicks(quiet === 0)
+    const throttling = readThrottling(quiet < TIMER_PASSES)
+    return {
+      cpu_usage: {
+        // What cpuacct.usage says, too (kernel/sched/cpuacct.c).
+        total_usage: perCpu.reduce((sum, usage) => sum + usage, 0),
+        percpu_usage: perCpu,
+        usage_in_kernelmode: (ticks?.['system'] ?? 0) * NANOS_PER_TICK,
+        usage_in_usermode: (ticks?.['user'] ?? 0) * NANOS_PER_TICK,
+      },
+      system_cpu_usage: pass.systemCpuNanos,
+      online_cpus: pass.onlineCpus,
+      throttling_data: {
+        periods: throttling?.['nr_periods'] ?? 0,
+        throttled_periods: throttling?.['nr_throttled'] ?? 0,
+        throttled_time: throttling?.['throttled_time'] ?? 0,
+      },
+    }
   }
 }
 
@@ -70,26 +111,44 @@ interface BlkioEntry {
   readonly value: number
 }
 
+const NONE: readonly BlkioEntry[] = []
+
 /** Files by which scheduler counts: CFQ's (until Linux 4.20), else what passed the throttling layer. */
-function blkioStats(counters: OpenCounters, dir: string | undefined): GroupStats['blkio_stats'] {
-  const first = (...names: string[]): BlkioEntry[] => {
-    for (const name of names) {
-      const entries = parseBlkio(counters.text(dir, name) ?? '')
-      if (entries.length > 0) return entries
+function blkioStats(counters: OpenCounters, dir: string | undefined): () => GroupStats['blkio_stats'] {
+  const reading = (name: string): Reading<BlkioEntry[]> => counters.parsed(dir, `blkio.${name}`, parseBlkio)
+  const service = (what: string): Reading<BlkioEntry[]> => {
+    const readScheduled = reading(`${what}_recursive`)
+    const readThrottled = reading(`throttle.${what}_recursive`)
+    const readOwn = reading(`throttle.${what}`)
+    return () => {
+      const scheduled = readScheduled() ?? []
+      // What a group counts alone is in what it counts with those below: only old kernels have no file for that.
+      return scheduled.length > 0 ? scheduled : (readThrottled() ?? readOwn())
     }
-    return []
   }
-  const service = (what: string): BlkioEntry[] =>
-    first(`blkio.${what}_recursive`, `blkio.throttle.${what}_recursive`, `blkio.throttle.${what}`)
-  return {
-    io_service_bytes_recursive: service('io_service_bytes'),
-    io_serviced_recursive: service('io_serviced'),
-    io_queue_recursive: first('blkio.io_queued_recursive'),
-    io_service_time_recursive: first('blkio.io_service_time_recursive'),
-    io_wait_time_recursive: first('blkio.io_wait_time_recursive'),
-    io_merged_recursive: first('blkio.io_merged_recursive'),
-    io_time_recursive: first('blkio.time_recursive'),
-    sectors_recursive: first('blkio.sectors_recursive'),
+  const readServiced = service('io_serviced')
+  const readBytes = kept(service('io_service_bytes'))
+  const readings = [
+    ['io_queue_recursive', reading('io_queued_recursive')],
+    ['io_service_time_recursive', reading('io_service_time_recursive')],
+    ['io_wait_time_recursive', reading('io_wait_time_recursive')],
+    ['io_merged_recursive', reading('io_merged_recursive')],
+    ['io_time_recursive', reading('time_recursive')],
+    ['sectors_recursive', reading('sectors_recursive')],
+  ] as const
+  const blkio = settled<GroupStats['blkio_stats']>()
+  let last: readonly BlkioEntry[] | undefined
+  return () => {
+    const serviced = readServiced()
+    // Whose requests are no more than before has not moved a byte more.
+    const bytes = readBytes(serviced === undefined || serviced !== last)
+    last = serviced
+    const stats: GroupStats['blkio_stats'] = {
+      io_service_bytes_recursive: bytes ?? NONE,
+      io_serviced_recursive: serviced ?? NONE,
+    }
+    for (const [name, read] of readings) stats[name] = read() ?? NONE
+    return blkio(stats)
   }
 }
 

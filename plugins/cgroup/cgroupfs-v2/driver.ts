@@ -38,7 +38,7 @@ import { manifest } from './config.ts'
 import { enableControllers } from './controllers.ts'
 import { inspectFiles, type V2Files } from './files.ts'
 import { planLimits } from './plan.ts'
-import { sampleV2 } from './sample.ts'
+import { openV2 } from './sample.ts'
 
 const NEEDED = ['memory', 'cpu', 'pids'] as const
 
@@ -58,9 +58,7 @@ export class CgroupfsV2 implements CgroupDriver {
     this.#hierarchies = findHierarchies(this.#fs, context.root)
     this.#root = this.#hierarchies.v2 ?? context.root
     this.#dirs = new GroupDirs(this.#fs, [this.#root])
-    this.#sampler = new Sampler(this.#fs, context.log, (counters, path, pass) =>
-      sampleV2(counters, this.#at(path), pass),
-    )
+    this.#sampler = new Sampler(this.#fs, context.log, (counters, path) => openV2(counters, this.#at(path)))
   }
 
   get manifest(): DriverManifest {
