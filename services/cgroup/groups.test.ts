@@ -97,8 +97,9 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
     })
 
     const LIMITS: Resources = {
-      ...{ Memory: 64 * MiB, MemoryReservation: 32 * MiB, PidsLimit: 9, CpuShares: 512, CpuPeriod: 50_000, CpuQuota: 20_000 },
-      ...{ CpusetCpus: '1', CpusetMems: '0', BlkioWeight: 300, MemorySwappiness: 7 },
+      ...{ Memory: 64 * MiB, MemorySwap: 96 * MiB, MemoryReservation: 32 * MiB, MemorySwappiness: 7 },
+      ...{ PidsLimit: 9, CpuShares: 512, CpuPeriod: 50_000, CpuQuota: 20_000 },
+      ...{ CpusetCpus: '1', CpusetMems: '0', BlkioWeight: 300 },
       BlkioDeviceReadBps: [{ Path: '/dev/vda', Rate: MiB }],
     }
 
@@ -125,20 +126,28 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       const group = id()
       const { path } = (await service.keeper.create(group, '', { PidsLimit: 5, CpuShares: 100 })).group
       const before = service.tree.contents(path)
-      let deaths = 0
-      for (let writes = 0; deaths === writes; writes++) {
+      let writes = 0
+      const dies = async (): Promise<boolean> => {
         let left = writes
         service.tree.onChange = () => {
           if (left-- <= 0) throw new Error('dead')
         }
-        await service.keeper.update(group, LIMITS, `change ${writes}`).catch(() => deaths++)
-        service.tree.onChange = undefined
-        if (deaths === writes) break
+        try {
+          await service.keeper.update(group, LIMITS, `change ${writes}`)
+          return false
+        } catch (error) {
+          assert.match(String(error), /dead/)
+          return true
+        } finally {
+          service.tree.onChange = undefined
+        }
+      }
+      for (; await dies(); writes++) {
         await service.restart()
         assert.deepEqual(service.tree.contents(path), before, `after ${writes} writes`)
         assert.deepEqual(service.groups.get(group)?.resources, { PidsLimit: 5, CpuShares: 100 })
       }
-      assert.ok(deaths > 5, `${deaths} writes`)
+      assert.ok(writes > 5, `${writes} writes`)
     })
 
     test('OOM is told once for each kill, and remembered after the group is gone', async () => {

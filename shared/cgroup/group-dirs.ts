@@ -7,6 +7,10 @@ import { isCode } from '../kernel/libc.ts'
 /** How long processes get to die or to stand still. */
 export const PATIENCE_MS = 10_000
 
+/** NAME_MAX, and PATH_MAX with room for the mount point before the group's path and a file's name after it. */
+const MAX_NAME = 255
+const MAX_PATH = 4096 - 256
+
 /** A group's directories: the same path below each hierarchy's mount point. */
 export class GroupDirs {
   readonly fs: CgroupFs
@@ -51,6 +55,9 @@ export class GroupDirs {
       try {
         return this.fs.mkdir(join(root, path))
       } catch (error) {
+        if (isCode(error, 'ENOTDIR')) {
+          throw invalid(`invalid cgroup-parent "${dirname(path)}": it is a file in ${root}`, { cause: error })
+        }
         if (attempt >= 3 || !isCode(error, 'ENOENT', 'ENODEV')) throw error
       }
       const above = dirname(path)
@@ -152,8 +159,9 @@ export function groupPath(id: string, parent: string, own: string): string {
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(given)) throw invalid(`invalid cgroup-parent "${parent}": control characters`)
   const path = posix.join('/', given, id)
-  if (path.split('/').some((part) => part.length > 255)) {
-    throw invalid(`invalid cgroup-parent "${parent}": a name longer than 255 characters`)
+  if (path.split('/').some((part) => Buffer.byteLength(part) > MAX_NAME)) {
+    throw invalid(`invalid cgroup-parent "${parent}": a name longer than ${MAX_NAME} bytes`)
   }
+  if (Buffer.byteLength(path) > MAX_PATH) throw invalid(`invalid cgroup-parent "${parent}": longer than ${MAX_PATH} bytes`)
   return path
 }

@@ -43,6 +43,9 @@ test('wording is that of Docker', () => {
     [{ BlkioWeight: 5 }, 'Range of blkio weight is from 10 to 1000'],
     [{ CpuPeriod: 5 }, 'CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)'],
     [{ CpuQuota: 5 }, 'CPU cfs quota can not be less than 1ms (i.e. 1000)'],
+    [{ CpusetCpus: ' 0' }, 'Invalid value  0 for cpuset cpus: invalid format:  0'],
+    [{ CpusetMems: '1-0' }, 'Invalid value 1-0 for cpuset mems: invalid format: 1-0'],
+    [{ CpusetCpus: '0-9000' }, 'Invalid value 0-9000 for cpuset cpus: value of out range, maximum is 8192'],
   ]
   for (const [resources, message] of cases) {
     assert.throws(
@@ -103,7 +106,6 @@ test('memory without swap accounting is warned of, unless swap is unlimited anyw
 test('negative numbers are refused where they mean nothing', () => {
   for (const r of [
     { CpuShares: -5 },
-    { CpuQuota: -2 },
     { MemorySwap: -2 },
     { CpuRealtimeRuntime: -1 },
     { NanoCpus: -1 },

@@ -1,6 +1,6 @@
 import type { Resources } from '../contracts/index.ts'
 import { invalid } from '../errors/index.ts'
-import { parseCpuList } from './cpu-list.ts'
+import { cpuListProblem, parseCpuList } from './cpu-list.ts'
 import type { Support } from './support.ts'
 
 const MIN_MEMORY = 6 * 1024 * 1024
@@ -134,7 +134,6 @@ function checkCpu({ r, s, warn }: Context): void {
     throw invalid('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)')
   }
   if (quota > 0 && quota < 1000) throw invalid('CPU cfs quota can not be less than 1ms (i.e. 1000)')
-  if (quota < -1) throw invalid(`Invalid CPU cfs quota ${quota}: give microseconds, or -1 for unlimited`)
 }
 
 function checkRealtime({ r, s }: Context): void {
@@ -160,7 +159,7 @@ function checkCpuset({ r, s, warn }: Context): void {
   const checkList = (list: string, available: string, what: string, noun: string): void => {
     if (list === '') return
     const wanted = parseCpuList(list)
-    if (!wanted) throw invalid(`Invalid value ${list} for cpuset ${what}`)
+    if (!wanted) throw invalid(`Invalid value ${list} for cpuset ${what}: ${cpuListProblem(list)}`)
     const there = parseCpuList(available)
     if (!s.cpuset || !there) return
     if ([...wanted].some((n) => !there.has(n))) {

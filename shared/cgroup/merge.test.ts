@@ -27,6 +27,8 @@ test('what cannot be together is a conflict, in the words of Docker', () => {
     [{ NanoCpus: 1 }, { CpuPeriod: 1 }, /CPU Period cannot be updated as NanoCPUs has already been set/],
     [{ NanoCpus: 1 }, { CpuQuota: 1 }, /CPU Quota cannot be updated as NanoCPUs has already been set/],
     [{ Memory: 1, MemorySwap: 2 }, { Memory: 3 }, /Memory limit should be smaller than already set memoryswap limit/],
+    [{}, { Memory: 3 }, /Memory limit should be smaller than already set memoryswap limit/],
+    [{ Memory: 1, MemorySwap: -1 }, { Memory: 3 }, /Memory limit should be smaller than already set memoryswap limit/],
   ] as const
   for (const [set, change, message] of cases) {
     assert.throws(
@@ -34,5 +36,6 @@ test('what cannot be together is a conflict, in the words of Docker', () => {
       (e) => isKind(e, 'conflict') && message.test(e.message),
     )
   }
-  assert.deepEqual(mergeResources({ MemorySwap: -1, Memory: 1 }, { Memory: 3 }), { MemorySwap: -1, Memory: 3 })
+  assert.deepEqual(mergeResources({}, { MemorySwap: 4, Memory: 3 }), { MemorySwap: 4, Memory: 3 })
+  assert.deepEqual(mergeResources({ Memory: 1, MemorySwap: 2 }, { Memory: 2 }), { MemorySwap: 2, Memory: 2 })
 })

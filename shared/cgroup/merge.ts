@@ -34,8 +34,8 @@ function refuseConflicts(set: Resources, change: Resources): void {
   if (wants('CpuQuota') && had('NanoCpus')) {
     throw conflict('Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set')
   }
-  const swap = set.MemorySwap ?? 0
-  if (named(change.Memory) && (change.MemorySwap ?? 0) === 0 && swap > 0 && (change.Memory ?? 0) > swap) {
+  // Where no swap was set, and where it is unlimited (-1), it is below any memory.
+  if ((change.Memory ?? 0) > (set.MemorySwap ?? 0) && (change.Memory ?? 0) !== 0 && (change.MemorySwap ?? 0) === 0) {
     throw conflict(
       'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time',
     )

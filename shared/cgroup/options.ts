@@ -7,11 +7,11 @@ export function swapLimit(r: Resources): number | undefined {
   return (r.Memory ?? 0) > 0 ? (r.Memory ?? 0) * 2 : undefined
 }
 
-/** Microseconds; 0 leaves the kernel's. --cpus is a quota of a period of 100 ms. */
+/** Microseconds; 0 leaves the kernel's, a quota of -1 (as of all below 0) is unlimited. --cpus is a quota of a period of 100 ms. */
 export function cfsOf(r: Resources): { period: number; quota: number } {
   const nano = r.NanoCpus ?? 0
   if (nano > 0) return { period: 100_000, quota: Math.floor(nano / 10_000) }
-  return { period: r.CpuPeriod ?? 0, quota: r.CpuQuota ?? 0 }
+  return { period: r.CpuPeriod ?? 0, quota: Math.max(r.CpuQuota ?? 0, -1) }
 }
 
 /** `hugepages-2048kB` -> `2MB`, as the kernel names the files (mm/hugetlb_cgroup.c, mem_fmt). */

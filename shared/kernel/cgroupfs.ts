@@ -159,7 +159,7 @@ export class RealCgroupFs implements CgroupFs {
       rmdirSync(path)
       return 'removed'
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV')) return 'missing'
+      if (isCode(error, 'ENOENT', 'ENODEV', 'ENOTDIR')) return 'missing'
       if (isCode(error, 'EBUSY', 'ENOTEMPTY')) return 'busy'
       throw error
     }

@@ -20,6 +20,7 @@ export const LIMITS: [string, readonly string[], Resources, Resources?][] = [
   ['CPU shares', ['cpu'], { CpuShares: 512 }],
   ['CPU quota and period', ['cpuCfs'], { CpuPeriod: 50_000, CpuQuota: 20_000 }],
   ['CPU quota alone', ['cpuCfs'], { CpuQuota: 30_000 }],
+  ['a CPU quota below 0 is unlimited', ['cpuCfs'], { CpuQuota: -5 }],
   ['--cpus', ['cpuCfs'], { NanoCpus: 500_000_000 }, { CpuPeriod: 100_000, CpuQuota: 50_000 }],
   ['real-time', ['cpuRealtime'], { CpuRealtimePeriod: 500_000, CpuRealtimeRuntime: 2000 }],
   ['CPUs and memory nodes', ['cpuset'], { CpusetCpus: '1', CpusetMems: '0' }],

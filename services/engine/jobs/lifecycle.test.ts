@@ -404,18 +404,30 @@ describe('the life of a container', () => {
   it('an update that the next start would refuse is refused', async () => {
     const id = await world.create('u4', {})
     await assert.rejects(update(world.engine, id, { MemorySwap: 64 << 20 }), kindOf('invalid', /set the Memory limit/))
-    await update(world.engine, id, { Memory: 64 << 20 })
+    await update(world.engine, id, { Memory: 64 << 20, MemorySwap: 64 << 20 })
     await assert.rejects(update(world.engine, id, { MemoryReservation: 96 << 20 }), kindOf('invalid', /reservation/))
     await start(world.engine, id)
   })
 
-  it('inspect shows the swap that the kernel has after an update of memory alone', async () => {
+  it('an update of memory alone fits the swap in force or is refused, naming the container', async () => {
     const id = await world.create('u5', {})
     await start(world.engine, id)
-    await update(world.engine, id, { Memory: 100 << 20 })
+    const refused = kindOf('conflict', new RegExp(`^Cannot update container ${id}: Memory limit .* memoryswap`))
+    await assert.rejects(update(world.engine, id, { Memory: 100 << 20 }), refused)
+    await update(world.engine, id, { Memory: 100 << 20, MemorySwap: 200 << 20 })
+    await update(world.engine, id, { Memory: 200 << 20 })
+    assert.equal(world.groups.get(id)?.limits.Memory, 200 << 20)
     assert.equal(world.engine.containers.get(id)?.hostConfig.MemorySwap, 200 << 20)
-    assert.equal(world.groups.get(id)?.limits.MemorySwap, 200 << 20)
-    await assert.rejects(update(world.engine, id, { Memory: 300 << 20 }), kindOf('conflict', /memoryswap/))
+    await assert.rejects(update(world.engine, id, { Memory: 300 << 20 }), refused)
+  })
+
+  it('what the kernel refuses names the container; a number of pids below 1 is shown as unlimited', async () => {
+    const id = await world.create('u7', {})
+    await start(world.engine, id)
+    world.fail('cgroup.group.update', invalid('no'))
+    await assert.rejects(update(world.engine, id, { PidsLimit: 5 }), kindOf('invalid', /^Cannot update container \w+: no$/))
+    await update(world.engine, id, { PidsLimit: -7 })
+    assert.equal(world.engine.containers.get(id)?.hostConfig.PidsLimit, 0)
   })
 
   it('an update is refused what a create is', async () => {

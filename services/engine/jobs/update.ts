@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { mergeResources, swapLimit } from '../../../shared/cgroup/index.ts'
 import type { Resources } from '../../../shared/contracts/index.ts'
-import { conflict, invalid } from '../../../shared/errors/index.ts'
+import { conflict, GantryError, invalid, toGantryError } from '../../../shared/errors/index.ts'
 import { parseRestartPolicy } from '../config/restart.ts'
 import { checkBody } from '../config/body.ts'
 import { checkUpdate } from '../config/options.ts'
@@ -19,33 +19,49 @@ export async function update(
   raw: Record<string, unknown>,
 ): Promise<{ warnings: string[] }> {
   const { id } = engine.containers.find(ref)
-  const body = checkBody('update', raw)
+  const body = checkedBody(raw)
   return engine.locks.run(id, async () => {
     const { state, hostConfig } = engine.containers.find(id)
-    if (state.status === 'removing' || state.status === 'dead') {
-      throw conflict('Container is marked for removal and cannot be "update".')
-    }
-    const updated = updatedHostConfig(hostConfig, body)
+    const updated = await naming(id, () => {
+      if (state.status === 'removing' || state.status === 'dead') {
+        throw conflict('container is marked for removal and cannot be "update"')
+      }
+      return updatedHostConfig(hostConfig, body)
+    })
     const change = changedLimits(hostConfig, updated)
     const limited = limitsAnything(resources(body)) || limitsAnything(change)
     // All limits together, as the next start will ask for them.
     const { warnings } = limited
       ? await engine.lower.cgroup['group.check']({ resources: resources(updated) })
       : { warnings: [] }
-    const spec = { name: 'update', container: id, arguments: { body, warnings }, intent: true } as const
-    return engine.jobs.run(spec, async (job) => {
-      const { cgroup } = engine.lower
-      if (isAlive(engine.containers.find(id)) && Object.keys(change).length > 0) {
-        await job.step(
-          'cgroup.group.update',
-          () => cgroup['group.update']({ id, resources: change, change: job.record.id }),
-          () => cgroup['group.revert']({ id, change: job.record.id }),
-        )
-      }
-      job.commit(() => recordUpdate(engine, id, updated), { warnings })
-      return { warnings }
-    })
+    return engine.jobs.run({ name: 'update', container: id, arguments: { body }, intent: true }, (job) =>
+      naming(id, async () => {
+        const { cgroup } = engine.lower
+        if (isAlive(engine.containers.find(id)) && Object.keys(change).length > 0) {
+          await job.step(
+            'cgroup.group.update',
+            () => cgroup['group.update']({ id, resources: change, change: job.record.id }),
+            () => cgroup['group.revert']({ id, change: job.record.id }),
+          )
+        }
+        job.commit(() => recordUpdate(engine, id, updated), { warnings })
+        return { warnings }
+      }),
+    )
   })
+}
+
+/** Docker's words where it is not the request alone that is wrong. */
+async function naming<T>(id: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { kind, message, details } = toGantryError(error)
+    throw new GantryError(kind, `Cannot update container ${id}: ${message}`, {
+      cause: error,
+      ...(details === undefined ? {} : { details }),
+    })
+  }
 }
 
 function recordUpdate(engine: Engine, id: string, hostConfig: HostConfig): void {
@@ -63,7 +79,9 @@ function changedLimits(old: HostConfig, updated: HostConfig): Resources {
   return Object.fromEntries(changed)
 }
 
-function updatedHostConfig(old: HostConfig, body: UpdateBody): HostConfig {
+/** @throws `invalid` for what an update cannot change, and for values that a create would be refused too. */
+function checkedBody(raw: Record<string, unknown>): UpdateBody {
+  const body = checkBody('update', raw)
   for (const field of ['CgroupParent', 'Devices', 'DeviceCgroupRules', 'DeviceRequests', 'Ulimits'] as const) {
     const value = body[field]
     if (value !== undefined && value.length > 0) {
@@ -71,6 +89,11 @@ function updatedHostConfig(old: HostConfig, body: UpdateBody): HostConfig {
     }
   }
   checkUpdate(body)
+  // Anything below 1 is "unlimited", which inspect shows as 0.
+  return typeof body.PidsLimit === 'number' ? { ...body, PidsLimit: Math.max(body.PidsLimit, 0) } : body
+}
+
+function updatedHostConfig(old: HostConfig, body: UpdateBody): HostConfig {
   const limits = mergeResources(resources(old), resources(body))
   // The kernel gets twice the memory where no swap is named: inspect says so, as after a create.
   const merged = { ...limits, MemorySwap: swapLimit(limits) ?? 0 } as HostConfig

@@ -124,7 +124,8 @@ const update: Handler = async (call, { engine }) => {
   const body = await call.body(ContainerUpdate)
   const warnings = modernizeUpdate(body, call.api)
   const reply = await engine['container.update']({ ref: call.param('id'), body })
-  return ok({ Warnings: [...warnings, ...reply.warnings] })
+  const all = [...warnings, ...reply.warnings]
+  return ok({ Warnings: all.length > 0 ? all : null })
 }
 
 const resize: Handler = async (call, { engine }) => {
