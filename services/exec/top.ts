@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { internal, invalid, unavailable } from '../../shared/errors/index.ts'
+import { type GantryError, internal, invalid, unavailable } from '../../shared/errors/index.ts'
 import { isCode } from '../../shared/kernel/libc.ts'
 
 export interface Top {
@@ -45,8 +45,13 @@ function ps(args: readonly string[]): Promise<string> {
     execFile('ps', args, { maxBuffer: 64 << 20, timeout: 10_000 }, (error, stdout, stderr) => {
       if (!error) resolve(stdout)
       else if (isCode(error, 'ENOENT')) reject(unavailable('ps is not installed: apt-get install procps'))
-      else if (stderr !== '') reject(invalid(`error running ps: ${stderr.trim()}`))
-      else reject(internal(`error running ps: ${error.message}`))
+      else reject(psFailure(stderr, error.code))
     })
   })
+}
+
+/** The first line of what `ps` complains of; the rest is its usage. Without a word it found no process for these options. */
+export function psFailure(stderr: string, code: unknown): GantryError {
+  const [reason = ''] = stderr.trim().split('\n')
+  return reason === '' ? internal(`ps: exit status ${String(code)}`) : invalid(`ps: ${reason}`)
 }

@@ -1,7 +1,7 @@
 import { dirname, join, posix } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { conflict, invalid, notFound } from '../errors/index.ts'
-import type { CgroupFs } from '../kernel/cgroupfs.ts'
+import { type CgroupFs, isGone } from '../kernel/cgroupfs.ts'
 import { isCode } from '../kernel/libc.ts'
 
 /** How long processes get to die or to stand still. */
@@ -58,7 +58,7 @@ export class GroupDirs {
         if (isCode(error, 'ENOTDIR')) {
           throw invalid(`invalid cgroup-parent "${dirname(path)}": it is a file in ${root}`, { cause: error })
         }
-        if (attempt >= 3 || !isCode(error, 'ENOENT', 'ENODEV')) throw error
+        if (attempt >= 3 || !isGone(error)) throw error
       }
       const above = dirname(path)
       if (above !== '/') this.#makeIn(root, above)
@@ -138,7 +138,7 @@ export function readPids(fs: CgroupFs, dir: string): number[] {
       .filter((line) => line !== '' && line !== '0') // 0: a process outside of our pid namespace
       .map(Number)
   } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENODEV', 'EOPNOTSUPP')) return []
+    if (isGone(error) || isCode(error, 'EOPNOTSUPP')) return []
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { conflict, toGantryError } from '../errors/index.ts'
-import type { CgroupFs } from '../kernel/cgroupfs.ts'
+import { type CgroupFs, isGone } from '../kernel/cgroupfs.ts'
 import { isCode } from '../kernel/libc.ts'
 import { PATIENCE_MS } from './group-dirs.ts'
 import { keyedLine } from './writes.ts'
@@ -18,7 +18,7 @@ async function waitForEvent(fs: CgroupFs, dir: string, key: string, value: '0' |
     try {
       return keyedLine(fs.read(file), key) === value
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV')) return true
+      if (isGone(error)) return true
       throw error
     }
   }
@@ -65,7 +65,7 @@ export function killV2(fs: CgroupFs, dir: string): boolean {
     fs.write(join(dir, 'cgroup.kill'), '1')
     return true
   } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENODEV', 'EOPNOTSUPP')) return false
+    if (isGone(error) || isCode(error, 'EOPNOTSUPP')) return false
     throw error
   }
 }

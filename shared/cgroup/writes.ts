@@ -1,8 +1,7 @@
 import { basename, dirname, join } from 'node:path'
 import type { DriverState } from '../drivers/index.ts'
 import { conflict, forbidden, type GantryError, internal, invalid, notFound } from '../errors/index.ts'
-import type { CgroupFs } from '../kernel/cgroupfs.ts'
-import { isCode } from '../kernel/libc.ts'
+import { type CgroupFs, isGone } from '../kernel/cgroupfs.ts'
 
 /** One value to be written to one file of a group. */
 export interface LimitWrite {
@@ -79,7 +78,7 @@ function putBack(fs: CgroupFs, done: readonly KeptValue[]): string[] {
     try {
       fs.write(file, value)
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV') && !fs.exists(dirname(file))) continue
+      if (isGone(error) && !fs.exists(dirname(file))) continue
       failed.push(`${basename(file)} could not be put back to ${value} (${(error as Error).message})`)
     }
   }

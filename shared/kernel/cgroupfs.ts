@@ -65,6 +65,9 @@ export interface CgroupFs {
   blockDevice(path: string): string
 }
 
+/** A group or a file of it is not there (ENODEV: removed while its file is open; ENOTDIR: below a file there can be none). */
+export const isGone = (error: unknown): boolean => isCode(error, 'ENOENT', 'ENODEV', 'ENOTDIR')
+
 /** Group files are small; memory.stat of a large machine and cpuacct.usage_percpu with a thousand CPUs fit. */
 const buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
@@ -73,7 +76,7 @@ function readFd(fd: number): string | undefined {
     const n = readSync(fd, buffer, 0, buffer.length, 0)
     return buffer.toString('latin1', 0, n)
   } catch (error) {
-    if (isCode(error, 'ENODEV', 'ENOENT')) return undefined
+    if (isGone(error)) return undefined
     throw error
   }
 }
@@ -84,7 +87,7 @@ export function openCounter(path: string): CounterFile | undefined {
   try {
     fd = openSync(path, constants.O_RDONLY)
   } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENODEV', 'EACCES')) return undefined
+    if (isGone(error) || isCode(error, 'EACCES')) return undefined
     throw error
   }
   let open = true
@@ -159,7 +162,7 @@ export class RealCgroupFs implements CgroupFs {
       rmdirSync(path)
       return 'removed'
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV', 'ENOTDIR')) return 'missing'
+      if (isGone(error)) return 'missing'
       if (isCode(error, 'EBUSY', 'ENOTEMPTY')) return 'busy'
       throw error
     }
@@ -192,7 +195,7 @@ export class RealCgroupFs implements CgroupFs {
         .filter((e) => e.isDirectory())
         .map((e) => e.name)
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV')) return []
+      if (isGone(error)) return []
       throw error
     }
   }

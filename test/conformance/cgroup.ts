@@ -252,8 +252,16 @@ export async function cgroupSuite(name: string, start: () => Promise<CgroupTarge
         assert.deepEqual(await driver.removeParents(missing), [])
       })
 
+      check('a parent that is a file is refused, and nothing is left to remove', ['premade'], async ({ id: group }) => {
+        const path = driver.pathFor(group, '/cgroup.procs')
+        await assert.rejects(driver.create(path, {}), failsWith('invalid', /cgroup-parent.*cgroup\.procs.*is a file/))
+        assert.equal(await driver.exists(path), false)
+        assert.equal((await driver.oomKills(path)).total, 0)
+        await driver.remove(path)
+      })
+
       check('refuses a parent that leaves the tree', [], async () => {
-        for (const parent of ['../up', '/a/../../b', '/a\nb']) {
+        for (const parent of ['../up', '/a/../../b', '/a\nb', `/${'é'.repeat(128)}`, '/long'.repeat(1000)]) {
           assert.throws(() => driver.pathFor(id(), parent), failsWith('invalid', /cgroup-parent/), parent)
         }
       })

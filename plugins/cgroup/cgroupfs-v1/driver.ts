@@ -36,7 +36,7 @@ import type {
 } from '../../../shared/drivers/index.ts'
 import { conflict, notImplemented } from '../../../shared/errors/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
-import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
+import { type CgroupFs, isGone, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { isCode } from '../../../shared/kernel/libc.ts'
 import { manifest } from './config.ts'
 import { dirOf, groupRoots, inspectFiles, type V1Files } from './files.ts'
@@ -265,7 +265,7 @@ export class CgroupfsV1 implements CgroupDriver {
     try {
       this.#thaw(path) // a process in v1's freezer dies when it is let go
     } catch (error) {
-      if (!isCode(error, 'ENOENT', 'ENODEV')) throw error
+      if (!isGone(error)) throw error
     }
   }
 
@@ -289,7 +289,7 @@ export class CgroupfsV1 implements CgroupDriver {
         groups.set(dir.slice(root.length), kills)
         total += kills
       } catch (error) {
-        if (!isCode(error, 'ENOENT', 'ENODEV')) throw error
+        if (!isGone(error)) throw error
       }
     }
     return { total, groups }

@@ -1,6 +1,5 @@
 import type { OomKills } from '../../../shared/drivers/index.ts'
-import type { CgroupFs } from '../../../shared/kernel/cgroupfs.ts'
-import { isCode } from '../../../shared/kernel/libc.ts'
+import { type CgroupFs, isGone } from '../../../shared/kernel/cgroupfs.ts'
 
 /** When to look again after an event, in ms: the kernel sends it just before it chooses the process to kill. */
 const LOOKS = [1, 10, 50, 250]
@@ -41,7 +40,7 @@ export function watchOomV1(
       unregister()
     }
   } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENODEV')) return () => undefined // gone already
+    if (isGone(error)) return () => undefined
     throw error
   }
 }

@@ -32,8 +32,7 @@ import type {
   ProbeResult,
 } from '../../../shared/drivers/index.ts'
 import { findHierarchies, type Hierarchies } from '../../../shared/kernel/cgroup-hierarchies.ts'
-import { type CgroupFs, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
-import { isCode } from '../../../shared/kernel/libc.ts'
+import { type CgroupFs, isGone, RealCgroupFs } from '../../../shared/kernel/cgroupfs.ts'
 import { manifest } from './config.ts'
 import { enableControllers } from './controllers.ts'
 import { inspectFiles, type V2Files } from './files.ts'
@@ -236,7 +235,7 @@ export class CgroupfsV2 implements CgroupDriver {
     try {
       return parseKeyed(this.#fs.read(file))['oom_kill'] ?? 0
     } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENODEV')) return undefined
+      if (isGone(error)) return undefined
       throw error
     }
   }
