@@ -84,7 +84,9 @@ for (const kind of ['v1', 'hybrid', 'v2'] as const) {
       await service.keeper.update(group, { Memory: 32 * MiB }, 'change 2')
       const set = { Memory: 32 * MiB, MemorySwap: 64 * MiB, PidsLimit: 9 }
       assert.deepEqual(service.groups.get(group)?.resources, set)
-      await assert.rejects(service.keeper.update(group, { Memory: 128 * MiB }, 'change 3'), (e) => isKind(e, 'conflict'))
+      await assert.rejects(service.keeper.update(group, { Memory: 128 * MiB }, 'change 3'), (e) =>
+        isKind(e, 'conflict'),
+      )
       service.tree.failing.set('pids.max', 'EINVAL')
       await assert.rejects(service.keeper.update(group, { PidsLimit: 11, Memory: 48 * MiB }, 'change 4'))
       assert.deepEqual(service.groups.get(group)?.resources, set)

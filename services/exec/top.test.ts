@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { selectRows, splitArgs } from './top.ts'
+import { psFailure, selectRows, splitArgs } from './top.ts'
 
 describe('top', () => {
   it('keeps the rows of the processes, the command with its spaces', () => {
@@ -22,5 +22,15 @@ describe('top', () => {
     assert.throws(() => selectRows('COMMAND\nx\n', [1]), /Couldn't find PID field in ps output/)
     assert.throws(() => splitArgs('-o foo=PID'), /specifying "foo=PID" is not allowed/)
     assert.deepEqual(splitArgs(' -eo pid=PID,comm'), ['-eo', 'pid=PID,comm'])
+  })
+})
+
+describe('a ps that fails', () => {
+  it('is told by its first line, or by its exit code', () => {
+    assert.equal(
+      psFailure('error: unsupported SysV option\n\nUsage:\n ps\n', 1).message,
+      'ps: error: unsupported SysV option',
+    )
+    assert.equal(psFailure('', 1).message, 'ps: exit status 1')
   })
 })

@@ -17,6 +17,4 @@ export function parseCpuList(list: string): Set<number> | undefined {
 
 /** What is wrong with a list that cannot be parsed, in Docker's words. */
 export const cpuListProblem = (list: string): string =>
-  list.split(/[,-]/).some((n) => Number(n) >= MAX)
-    ? `value of out range, maximum is ${MAX}`
-    : `invalid format: ${list}`
+  list.split(/[,-]/).some((n) => Number(n) >= MAX) ? `value of out range, maximum is ${MAX}` : `invalid format: ${list}`

@@ -162,6 +162,7 @@ export function groupPath(id: string, parent: string, own: string): string {
   if (path.split('/').some((part) => Buffer.byteLength(part) > MAX_NAME)) {
     throw invalid(`invalid cgroup-parent "${parent}": a name longer than ${MAX_NAME} bytes`)
   }
-  if (Buffer.byteLength(path) > MAX_PATH) throw invalid(`invalid cgroup-parent "${parent}": longer than ${MAX_PATH} bytes`)
+  if (Buffer.byteLength(path) > MAX_PATH)
+    throw invalid(`invalid cgroup-parent "${parent}": longer than ${MAX_PATH} bytes`)
   return path
 }

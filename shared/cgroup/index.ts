@@ -1,5 +1,6 @@
 export * from './counters.ts'
 export * from './cpu-list.ts'
+export * from './files-driver.ts'
 export * from './group-dirs.ts'
 export * from './limits.ts'
 export * from './merge.ts'

@@ -104,12 +104,7 @@ test('memory without swap accounting is warned of, unless swap is unlimited anyw
 })
 
 test('negative numbers are refused where they mean nothing', () => {
-  for (const r of [
-    { CpuShares: -5 },
-    { MemorySwap: -2 },
-    { CpuRealtimeRuntime: -1 },
-    { NanoCpus: -1 },
-  ]) {
+  for (const r of [{ CpuShares: -5 }, { MemorySwap: -2 }, { CpuRealtimeRuntime: -1 }, { NanoCpus: -1 }]) {
     assert.throws(
       () => check(r),
       (e) => isKind(e, 'invalid'),

@@ -204,8 +204,7 @@ export function getStats(): NetlinkRequest {
 export function parseStats(message: Buffer): { index: number; counters: LinkCounters } {
   const values = parseAttributes(message.subarray(12)).get(1)
   // Without BigInts: there are thousands of numbers to read, every second.
-  const at = (n: number): number =>
-    values ? values.readUInt32LE(n * 8) + values.readUInt32LE(n * 8 + 4) * 2 ** 32 : 0
+  const at = (n: number): number => (values ? values.readUInt32LE(n * 8) + values.readUInt32LE(n * 8 + 4) * 2 ** 32 : 0)
   return {
     index: message.readUInt32LE(4),
     counters: {

@@ -45,7 +45,7 @@ describe('an update that is killed', () => {
         const updating = apiCall(engine.socket, 'POST', `/containers/${id}/update`, LIMITS)
         await sleep(moment)
         process.kill(target, 'SIGKILL')
-        const { status, text } = await updating
+        const reply = await updating
         await until('recovery', BACK_MS, async () => {
           const { services } = await engine.status()
           return services.every(({ ready, pid }) => ready && pid !== target)
@@ -56,8 +56,8 @@ describe('an update that is killed', () => {
         const memory = limit(pid, ['memory', 'memory.limit_in_bytes'], ['', 'memory.max'])
         const pids = limit(pid, ['pids', 'pids.max'], ['', 'pids.max'])
         const shares = limit(pid, ['cpu', 'cpu.shares'], ['', 'cpu.weight'])
-        const what = `killed after ${moment} ms: ${status} ${text()}; ${shown}; ${memory} ${pids} ${shares}`
-        if (status === 200) assert.equal(shown, `${LIMITS.Memory} ${LIMITS.PidsLimit}`, what)
+        const what = `killed after ${moment} ms: ${reply.status} ${reply.text()}; ${shown}; ${memory} ${pids} ${shares}`
+        if (reply.status === 200) assert.equal(shown, `${LIMITS.Memory} ${LIMITS.PidsLimit}`, what)
         const isSet = shown.startsWith(String(LIMITS.Memory))
         assert.equal(memory === String(LIMITS.Memory), isSet, what)
         assert.equal(pids === String(LIMITS.PidsLimit), isSet, what)

@@ -74,8 +74,10 @@ export function limitV1(
     case 'BlkioDeviceWriteIOps':
       return blkio('write_iops')
     case 'Hugetlb': {
-      const v1 = join(dirOf('hugetlb'), 'hugetlb.2MB.limit_in_bytes')
-      return Number(existsSync(v1) ? readFileSync(v1, 'utf8') : text(dirOf('unified'), 'hugetlb.2MB.max'))
+      // On a hybrid host the file comes with the first limit.
+      const files = [join(dirOf('hugetlb'), 'hugetlb.2MB.limit_in_bytes'), join(dirOf('unified'), 'hugetlb.2MB.max')]
+      const file = files.find((f) => existsSync(f))
+      return file === undefined ? undefined : number(readFileSync(file, 'utf8').trim())
     }
     default:
       throw new Error(`no reader for ${field}`)

@@ -175,7 +175,11 @@ export class RecordedCgroups extends RealCgroupFs {
     for (const dir of this.dirs(path)) {
       for (let d = dir; d !== this.root; d = dirname(d)) {
         const [v1, v2] = [join(d, 'cpuacct.usage_percpu'), join(d, 'cpu.stat')]
-        if (this.exists(v1)) this.set(v1, this.get(v1).replace(/^\d+/, (n) => String(Number(n) + 1000)))
+        if (this.exists(v1))
+          this.set(
+            v1,
+            this.get(v1).replace(/^\d+/, (n) => String(Number(n) + 1000)),
+          )
         if (!this.exists(v2)) continue
         this.set(
           v2,

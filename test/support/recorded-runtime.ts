@@ -40,7 +40,7 @@ function launchV2(tree: RecordedCgroups, path: string, resources: Oci): void {
     write('memory.swap.max', memory.swap === -1 ? 'max' : memory.swap - (memory.limit ?? 0))
   write('memory.low', memory?.reservation)
   if (cpu?.shares !== undefined) write('cpu.weight', 1 + Math.floor(((cpu.shares - 2) * 9999) / 262_142))
-  if (cpu?.quota !== undefined) write('cpu.max', `${cpu.quota} ${cpu.period ?? 100_000}`)
+  if (cpu?.quota !== undefined) write('cpu.max', `${cpu.quota < 0 ? 'max' : cpu.quota} ${cpu.period ?? 100_000}`)
   write('cpuset.cpus', cpu?.cpus)
   write('cpuset.mems', cpu?.mems)
   if (pids) write('pids.max', pids.limit > 0 ? pids.limit : 'max')

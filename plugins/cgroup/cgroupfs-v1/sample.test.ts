@@ -71,7 +71,10 @@ test('counters in the form that a dockerd 20.10 gives on the same kernel', () =>
 
 test('a group that is gone has no sample', () => {
   const counters = new OpenCounters(fs, { left: 100 })
-  assert.equal(openV1(counters, dirOf(findHierarchies(fs, fs.root), '/gone'), () => undefined)(passFacts(fs)), undefined)
+  assert.equal(
+    openV1(counters, dirOf(findHierarchies(fs, fs.root), '/gone'), () => undefined)(passFacts(fs)),
+    undefined,
+  )
 })
 
 test('lines with and without an operation, the grand total left out', () => {
@@ -105,7 +108,11 @@ test('of an idle group only what others can change is read again; all else as so
   const limited = pass() as { memory_stats: object }
   assert.ok(reads.includes('memory.failcnt'))
   assert.notEqual(limited.memory_stats, first.memory_stats)
-  assert.equal((pass() as { memory_stats: object }).memory_stats, limited.memory_stats, 'the same object: nothing changed')
+  assert.equal(
+    (pass() as { memory_stats: object }).memory_stats,
+    limited.memory_stats,
+    'the same object: nothing changed',
+  )
   fs.set(join(at('blkio') ?? '', 'blkio.throttle.io_serviced_recursive'), '254:0 Read 1')
   fs.useCpu('/idle')
   pass()

@@ -425,7 +425,10 @@ describe('the life of a container', () => {
     const id = await world.create('u7', {})
     await start(world.engine, id)
     world.fail('cgroup.group.update', invalid('no'))
-    await assert.rejects(update(world.engine, id, { PidsLimit: 5 }), kindOf('invalid', /^Cannot update container \w+: no$/))
+    await assert.rejects(
+      update(world.engine, id, { PidsLimit: 5 }),
+      kindOf('invalid', /^Cannot update container \w+: no$/),
+    )
     await update(world.engine, id, { PidsLimit: -7 })
     assert.equal(world.engine.containers.get(id)?.hostConfig.PidsLimit, 0)
   })
