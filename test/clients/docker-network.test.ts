@@ -279,12 +279,12 @@ describe('docker network', () => {
 
   test('IPv6', () =>
     using({ networks: ['six'], containers: ['s1', 's2'] }, async () => {
-      await ok(`network create --ipv6 --subnet fd${net.slice(3)}:1::/64 --subnet ${net}.6.0/24 six`)
-      await start('s1', `--network six --ip6 fd${net.slice(3)}:1::50`)
+      await ok(`network create --ipv6 --subnet fd00:${net.slice(3)}:1::/64 --subnet ${net}.6.0/24 six`)
+      await start('s1', `--network six --ip6 fd00:${net.slice(3)}:1::50`)
       await start('s2', '--network six')
-      assert.equal(await address('s1', 'six', 'GlobalIPv6Address'), `fd${net.slice(3)}:1::50`)
-      await until('s1 answers', 5000, () => pings('s2', `fd${net.slice(3)}:1::50`))
-      assert.match(await sh('s2', 'ip -6 route'), new RegExp(`^default via fd${net.slice(3)}:1::1 dev eth0`, 'm'))
+      assert.equal(await address('s1', 'six', 'GlobalIPv6Address'), `fd00:${net.slice(3)}:1::50`)
+      await until('s1 answers', 5000, () => pings('s2', `fd00:${net.slice(3)}:1::50`))
+      assert.match(await sh('s2', 'ip -6 route'), new RegExp(`^default via fd00:${net.slice(3)}:1::1 dev eth0`, 'm'))
     }))
 
   describe('macvlan', () => {
