@@ -63,20 +63,23 @@ export async function reconcileAll(engine: Engine): Promise<void> {
   )
 }
 
+/** Ids that are worked on; a prune that goes on has a lock without one. */
+const busyIds = (engine: Engine): string[] => engine.locks.busy().filter((id) => /^[a-f0-9]{64}$/.test(id))
+
 /** All containers, and those that a job is making. */
 const everyContainer = (engine: Engine): string[] => [
-  ...new Set([...engine.containers.all().map((c) => c.id), ...engine.locks.busy()]),
+  ...new Set([...engine.containers.all().map((c) => c.id), ...busyIds(engine)]),
 ]
 
 /** Containers that have a network and a cgroup: those that run, those that something is done with, and shared networks. */
 function withSurroundings(engine: Engine): string[] {
-  const keep = new Set(engine.locks.busy())
+  const keep = new Set(busyIds(engine))
   for (const container of engine.containers.all().filter(isAlive)) {
     keep.add(container.id)
     const mode = parseNetworkMode(container.hostConfig.NetworkMode ?? '')
     if (mode.kind === 'container') keep.add(mode.target)
   }
-  return [...keep].filter((id) => /^[a-f0-9]{64}$/.test(id))
+  return [...keep]
 }
 
 async function reconcileProcesses(engine: Engine): Promise<void> {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { Compile } from 'typebox/compile'
+import { Keep } from '../../../shared/contracts/index.ts'
 import { internal, isKind, unavailable } from '../../../shared/errors/index.ts'
 import { hear } from '../facts.ts'
 import { newId } from '../engine.ts'
@@ -219,6 +221,19 @@ describe('faults and recovery', () => {
     await world.boot()
     nothingUnderWay()
     assert.equal(status(id), 'running')
+  })
+
+  it('prune: while it goes on, what services are told to keep is containers alone', async () => {
+    await world.create()
+    const pruned = world.verbs['container.prune']({ filters: {} }, { verb: '', job: undefined, traceparent: undefined })
+    await dies(world.dieAt('storage.rootfs.remove', 'before'), pruned)
+    world.requests.splice(0)
+    await world.boot()
+    nothingUnderWay()
+    const told = world.requests.filter(({ verb }) => verb.endsWith('.reconcile'))
+    assert.equal(told.length, 4)
+    const form = Compile(Keep)
+    for (const { request } of told) assert.ok(form.Check(request), JSON.stringify(request))
   })
 
   it('a failed connect leaves the other networks as they were', async () => {
