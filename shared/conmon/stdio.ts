@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net'
-import { connectSeqpacket } from '../kernel/seqpacket.ts'
+import { connectSeqpacket, type PacketSocket } from '../kernel/seqpacket.ts'
 import type { OutputChunk, StdioConnection } from '../drivers/exec.ts'
 import { OutputQueue } from './output-queue.ts'
 
@@ -18,7 +17,7 @@ const CHANNELS: Readonly<Record<number, 1 | 2>> = { 2: 1, 3: 2 }
 export const connectStdio = (attachSocket: string): StdioConnection => new ConmonStdio(attachSocket)
 
 class ConmonStdio implements StdioConnection {
-  readonly #socket: Socket
+  readonly #socket: PacketSocket
   readonly #queue = new OutputQueue()
   #over = false
   #wake: (() => void) | undefined
@@ -29,9 +28,12 @@ class ConmonStdio implements StdioConnection {
       this.#over = true
       this.#wake?.()
     }
+    const { reader, writer } = this.#socket
     // An error (ECONNRESET when conmon ends with input unread) is an end like any other.
-    this.#socket.on('end', over).on('close', over).on('error', over)
-    this.#socket.resume()
+    reader.on('end', over).on('close', over).on('error', over)
+    // Told to whoever writes.
+    writer.on('error', () => undefined)
+    reader.resume()
   }
 
   get output(): AsyncIterable<OutputChunk> {
@@ -42,30 +44,33 @@ class ConmonStdio implements StdioConnection {
     let sent = Promise.resolve(true)
     for (let at = 0; at < data.length; at += MAX_PACKET) {
       // Only while a packet waits for room is there anything to wait for.
-      if (this.#socket.writableLength > 0 && !(await sent)) return false
+      if (this.#socket.writer.writableLength > 0 && !(await sent)) return false
       sent = this.#writePacket(data.subarray(at, at + MAX_PACKET))
     }
     return sent
   }
 
   closeStdin(): void {
-    if (!this.#socket.destroyed && !this.#socket.writableEnded) this.#socket.end()
+    const { writer } = this.#socket
+    if (!writer.destroyed && !writer.writableEnded) writer.end()
   }
 
   close(): void {
-    this.#socket.destroy()
+    this.#socket.writer.destroy()
+    this.#socket.reader.destroy()
   }
 
   #writePacket(packet: Uint8Array): Promise<boolean> {
-    if (!this.#socket.writable) return Promise.resolve(false)
-    return new Promise((resolve) => this.#socket.write(packet, (error) => resolve(!error)))
+    const { writer } = this.#socket
+    if (!writer.writable) return Promise.resolve(false)
+    return new Promise((resolve) => writer.write(packet, (error) => resolve(!error)))
   }
 
   #received(packet: Uint8Array): void {
     const channel = CHANNELS[packet[0] ?? 0]
     if (channel === undefined) return
     this.#queue.push(channel, packet.subarray(1))
-    if (this.#queue.bytes > HIGH_WATER) this.#socket.pause()
+    if (this.#queue.bytes > HIGH_WATER) this.#socket.reader.pause()
     this.#wake?.()
   }
 
@@ -74,7 +79,7 @@ class ConmonStdio implements StdioConnection {
       while (this.#queue.bytes === 0 && !this.#over) await new Promise<void>((resolve) => (this.#wake = resolve))
       const chunks = this.#queue.take()
       if (chunks.length === 0) return
-      if (this.#socket.isPaused()) this.#socket.resume()
+      if (this.#socket.reader.isPaused()) this.#socket.reader.resume()
       yield* chunks
     }
   }

@@ -6,7 +6,7 @@ import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { syscallFn } from './libc.ts'
+import { isCode, syscallFn } from './libc.ts'
 import { identify, isAlive, parentOf, signalProcess } from './pidfd.ts'
 import { connectSeqpacket } from './seqpacket.ts'
 import { makePipe, reap, spawnDetached } from './spawn.ts'
@@ -66,6 +66,12 @@ describe('connectSeqpacket', () => {
   const send = syscallFn('intptr_t send(int fd, const void *data, size_t length, int flags)')
   const recv = syscallFn('intptr_t recv(int fd, void *data, size_t length, int flags)')
 
+  const addressOf = (path: string): Buffer => {
+    const address = Buffer.from(`\0\0${path}\0`)
+    address.writeUInt16LE(1, 0)
+    return address
+  }
+
   it('keeps packets apart, stops reading while paused, ends', async () => {
     const top = mkdtempSync(join(tmpdir(), 'gantry-seq-'))
     // Longer than an address may be; the listener gets at it by a shorter way.
@@ -74,24 +80,25 @@ describe('connectSeqpacket', () => {
     symlinkSync(dir, join(top, 'l'))
     const listener = socket(1, 5, 0)
     const ignore = (): void => undefined
-    const address = Buffer.from(`\0\0${join(top, 'l', 's')}\0`)
-    address.writeUInt16LE(1, 0)
+    const address = addressOf(join(top, 'l', 's'))
     try {
       assert.throws(() => connectSeqpacket(join(dir, 's'), ignore), { code: 'ENOENT' })
       bind(listener, address, address.length)
       assert.throws(() => connectSeqpacket(join(dir, 's'), ignore), { code: 'ECONNREFUSED' })
       listen(listener, 5)
       const packets: string[] = []
-      const client = connectSeqpacket(join(dir, 's'), (packet) => packets.push(Buffer.from(packet).toString()))
+      const { reader, writer } = connectSeqpacket(join(dir, 's'), (packet) =>
+        packets.push(Buffer.from(packet).toString()),
+      )
       const server = accept(listener, null, null)
       for (const text of ['one', 'two', 'three']) send(server, Buffer.from(text), text.length, 0)
       while (packets.length < 3) await new Promise((resolve) => setImmediate(resolve))
       assert.deepEqual(packets, ['one', 'two', 'three'])
-      for (const text of ['four', 'five']) await new Promise((resolve) => client.write(text, resolve))
+      for (const text of ['four', 'five']) await new Promise((resolve) => writer.write(text, resolve))
       const buffer = Buffer.alloc(100)
       assert.equal(buffer.toString('utf8', 0, recv(server, buffer, 100, 0)), 'four')
       assert.equal(buffer.toString('utf8', 0, recv(server, buffer, 100, 0)), 'five')
-      client.pause()
+      reader.pause()
       const MSG_DONTWAIT = 0x40
       assert.throws(
         () => {
@@ -102,15 +109,47 @@ describe('connectSeqpacket', () => {
       const before = packets.length
       await new Promise((resolve) => setTimeout(resolve, 50))
       assert.equal(packets.length, before)
-      await new Promise<void>((resolve) => client.end(resolve))
+      await new Promise<void>((resolve) => writer.end(resolve))
       assert.equal(recv(server, buffer, 100, 0), 0)
       closeSync(server)
-      client.resume()
-      await once(client, 'close')
+      reader.resume()
+      await once(reader, 'close')
       assert.ok(packets.length > before)
     } finally {
       closeSync(listener)
       rmSync(top, { recursive: true, force: true })
     }
   })
+
+  for (const [what, unread] of [
+    ['a write has failed', false],
+    ['it left input unread', true],
+  ] as const) {
+    it(`what the other side sent before it closed is read, also when ${what}`, async () => {
+      const dir = mkdtempSync(join(tmpdir(), 'gantry-seq-'))
+      const listener = socket(1, 5, 0)
+      const address = addressOf(join(dir, 's'))
+      try {
+        bind(listener, address, address.length)
+        listen(listener, 1)
+        const packets: string[] = []
+        const { reader, writer } = connectSeqpacket(join(dir, 's'), (p) => packets.push(Buffer.from(p).toString()))
+        const server = accept(listener, null, null)
+        reader.on('error', () => undefined)
+        writer.on('error', () => undefined)
+        const write = (): Promise<unknown> => new Promise((resolve) => writer.write('input', resolve))
+        if (unread) await write()
+        for (const text of ['one', 'two', 'three']) send(server, Buffer.from(text), text.length, 0)
+        closeSync(server)
+        if (!unread) assert.ok(isCode(await write(), 'EPIPE'))
+        reader.resume()
+        await new Promise((resolve) => reader.once('close', resolve))
+        assert.deepEqual(packets, ['one', 'two', 'three'])
+        assert.ok(writer.destroyed)
+      } finally {
+        closeSync(listener)
+        rmSync(dir, { recursive: true })
+      }
+    })
+  }
 })
