@@ -124,6 +124,15 @@ describe('links on the default bridge', () => {
     )
   })
 
+  it('a target that is on other networks alone is refused at start', async () => {
+    const db = await world.create('db', { HostConfig: { NetworkMode: 'net1' } })
+    await start(world.engine, db)
+    const id = await world.create('web', linked('db'))
+    const refused = fails('conflict', new RegExp(`^container ${db} not attached to default bridge network$`))
+    await assert.rejects(start(world.engine, id), refused)
+    assert.equal(world.sandboxes.has(id), false)
+  })
+
   it('a target on the host’s network is refused, also behind another container', async () => {
     await world.create('hosted', { HostConfig: { NetworkMode: 'host' } })
     await world.create('behind', { HostConfig: { NetworkMode: 'container:hosted' } })

@@ -20,12 +20,14 @@ function linkTargets(containers: Pick<Containers, 'get'>, container: Container):
   })
 }
 
-/** @throws `conflict` in Docker's words when one does not run. */
+/** @throws `conflict` in Docker's words when one does not run, or is on other networks alone. */
 export function checkLinks(containers: Pick<Containers, 'get'>, container: Container): void {
   for (const { target, alias } of linkTargets(containers, container)) {
     // One that its policy starts again will be told of when it is back.
-    if (isAlive(target) || target.state.status === 'restarting') continue
-    throw conflict(`Cannot link to a non running container: /${target.name} AS /${container.name}/${alias}`)
+    if (!isAlive(target) && target.state.status !== 'restarting') {
+      throw conflict(`Cannot link to a non running container: /${target.name} AS /${container.name}/${alias}`)
+    }
+    if (!target.endpoints['bridge']) throw conflict(`container ${target.id} not attached to default bridge network`)
   }
 }
 
