@@ -62,6 +62,8 @@ class NatsBus implements Bus {
   readonly #manager: JetStreamManager
   readonly #log: Logger
   readonly #hearing = new Set<{ restore(): Promise<void> }>()
+  /** Services whose changes are told on this connection. */
+  readonly #changing = new Set<string>()
 
   constructor(connection: NatsConnection, manager: JetStreamManager, node: string, log: Logger) {
     this.#connection = connection
@@ -73,8 +75,9 @@ class NatsBus implements Bus {
     void afterReconnects(connection, () => this.#restore(), log)
   }
 
-  /** The server may have come back without its streams, or without who heard them. */
+  /** The server may have come back without its streams, or without who heard them; what was told meanwhile nobody has heard. */
   async #restore(): Promise<void> {
+    for (const service of this.#changing) this.tellChange(service)
     await ensureStreams(this.#manager)
     for (const hearing of this.#hearing) await hearing.restore()
   }
@@ -131,6 +134,7 @@ class NatsBus implements Bus {
   }
 
   tellChange(service: string): void {
+    this.#changing.add(service)
     if (!this.#connection.isClosed()) this.#connection.publish(changesSubject(this.node, service))
   }
 

@@ -1,5 +1,6 @@
 import { closeSync, linkSync, openSync, readFileSync, statSync } from 'node:fs'
 import type { OutputChunk, OutputReader, StdioConnection } from '../drivers/exec.ts'
+import { internal } from '../errors/index.ts'
 import { isCode } from '../kernel/libc.ts'
 import { RecordDecoder } from './log/records.ts'
 import { readLog } from './log/reader.ts'
@@ -27,12 +28,19 @@ export function keepBeginning(path: string): void {
   }
 }
 
-/** Reads a session's log; undefined when there is none, or its beginning is not in it any more. */
+/** Reads a session's log; undefined when there is none, or its beginning is not in it any more. Its reader throws when that has gone since. */
 export function sessionLogReader(path: string): OutputReader | undefined {
+  if (!isWhole(path)) return undefined
+  return async function* (ended, cancelled) {
+    if (!isWhole(path)) throw internal(`more was written than the log keeps (${LOG_BYTES} bytes)`)
+    yield* readLog(path, { ...EVERYTHING, follow: ended, cancelled })
+  }
+}
+
+function isWhole(path: string): boolean {
   const inode = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.ino
   const first = inode(beginning(path))
-  if (first === undefined || inode(path) !== first) return undefined
-  return (ended, cancelled) => readLog(path, { ...EVERYTHING, follow: ended, cancelled })
+  return first !== undefined && inode(path) === first
 }
 
 /**
