@@ -38,7 +38,7 @@ tests() {
   say "$name"
   rm -f "$counts"
   timeout -k 10 "$limit" "$node" --disable-warning=ExperimentalWarning --import tsx --test --test-force-exit \
-    --test-concurrency="$concurrency" --test-timeout=280000 \
+    --test-concurrency="$concurrency" --test-timeout=$((limit * 1000)) \
     --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=./test/support/count-reporter.ts --test-reporter-destination="$counts" "$@" </dev/null || status=$?
   local p=0 f=0 s=0
@@ -72,11 +72,11 @@ nothing_left() {
 if wanted check; then step 'types, lint, formatting' npm run --silent check; fi
 # shellcheck disable=SC2046 # file names without blanks
 {
-  if wanted unit; then tests 'unit tests' 400 2 $(files shared services plugins test/support test/api | grep -v '\.root\.'); fi
-  if wanted root; then tests 'parts of services on the real kernel' 600 1 $(files shared services plugins | grep '\.root\.'); fi
-  if wanted conformance; then tests 'driver conformance' 600 1 $(files test/conformance); fi
-  if wanted clients; then tests 'clients' 500 1 $(files test/clients); fi
-  if wanted faults; then tests 'faults' 900 1 $(files test/faults); fi
+  if wanted unit; then tests 'unit tests' 600 2 $(files shared services plugins test/support test/api | grep -v '\.root\.'); fi
+  if wanted root; then tests 'parts of services on the real kernel' 900 1 $(files shared services plugins | grep '\.root\.'); fi
+  if wanted conformance; then tests 'driver conformance' 900 1 $(files test/conformance); fi
+  if wanted clients; then tests 'clients' 600 1 $(files test/clients); fi
+  if wanted faults; then tests 'faults' 1500 1 $(files test/faults); fi
 }
 if [ "$phase" = all ]; then step 'nothing is left in the kernel' nothing_left; fi
 
