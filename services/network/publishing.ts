@@ -8,10 +8,11 @@ import { hostSideOf } from './networks.ts'
 import { type Families, isListenedOn, isRelayed, type OnRefusal, routedBindings, type Way } from './ports/index.ts'
 import type { NetworkRecord, SandboxRecord } from './records.ts'
 
-/** The endpoints that published ports lead to, of each family. */
+/** The endpoints that published ports lead to, of each family, and the way to them. */
 interface Targets {
   readonly v4: Placed | undefined
   readonly v6: Placed | undefined
+  readonly families: Families
 }
 
 /** What is done about a port that somebody else has. */
@@ -31,15 +32,14 @@ export class Publishing {
 
   #targets(endpoints: readonly Placed[]): Targets {
     const able = endpoints.filter(({ network }) => this.#publishes(network))
-    return { v4: chooseDefaultRoute(able, false)?.placed, v6: chooseDefaultRoute(able, true)?.placed }
+    const v4 = chooseDefaultRoute(able, false)?.placed
+    const v6 = chooseDefaultRoute(able, true)?.placed
+    return { v4, v6, families: { ipv4: this.#way(v4, 'ipv4'), ipv6: this.#way(v6, 'ipv6') } }
   }
 
-  #families({ v4, v6 }: Targets): Families {
-    const way = (target: Placed | undefined, family: keyof Families): Way => {
-      if (!target) return 'none'
-      return hostSideOf(this.#c, target.network)?.gatewayMode[family] === 'routed' ? 'routed' : 'host port'
-    }
-    return { ipv4: way(v4, 'ipv4'), ipv6: way(v6, 'ipv6') }
+  #way(target: Placed | undefined, family: keyof Families): Way {
+    if (!target) return 'none'
+    return hostSideOf(this.#c, target.network)?.gatewayMode[family] === 'routed' ? 'routed' : 'host port'
   }
 
   /**
@@ -67,17 +67,18 @@ export class Publishing {
     const { ports, id, name } = sandbox.request
     if (ports.length === 0 && this.#c.ports.of(id).length === 0) return
     const targets = this.#targets(endpoints)
-    const first = targets.v4 ?? targets.v6
-    const wanted = first ? this.#onDefaultAddress(ports, first) : []
-    this.#c.ports.reserve(id, name, wanted, this.#families(targets), (error) => {
-      const what = `driver failed programming external connectivity on endpoint ${name} (${first?.endpoint.id ?? ''})`
+    const endpoint = (targets.v4 ?? targets.v6)?.endpoint.id ?? ''
+    this.#c.ports.reserve(id, name, this.#wanted(ports, targets), targets.families, (error) => {
+      const what = `driver failed programming external connectivity on endpoint ${name} (${endpoint})`
       refused(new GantryError(error.kind, `${what}: ${error.message}`, { cause: error }))
     })
   }
 
-  /** A network may name the host address of ports that name none. */
-  #onDefaultAddress(ports: readonly PortRequest[], { network }: Placed): readonly PortRequest[] {
-    const hostIp = hostSideOf(this.#c, network)?.hostBinding ?? ''
+  /** What is to be published: nothing where nothing can be. A network may name the host address of ports that name none. */
+  #wanted(ports: readonly PortRequest[], { v4, v6 }: Targets): readonly PortRequest[] {
+    const first = v4 ?? v6
+    if (!first) return []
+    const hostIp = hostSideOf(this.#c, first.network)?.hostBinding ?? ''
     return hostIp === '' || hostIp === '0.0.0.0' ? ports : ports.map((p) => (p.hostIp === '' ? { ...p, hostIp } : p))
   }
 
@@ -93,22 +94,20 @@ export class Publishing {
   }
 
   /** The ports of a sandbox, as its container shows them. */
-  bindings({ id, request }: SandboxRecord, endpoints: readonly Placed[]): PortBinding[] {
-    if (request.ports.length === 0) return []
-    const targets = this.#targets(endpoints)
-    const first = targets.v4 ?? targets.v6
-    const wanted = first ? this.#onDefaultAddress(request.ports, first) : []
-    return [...this.#c.ports.of(id), ...routedBindings(wanted, this.#families(targets))]
+  bindings(sandbox: SandboxRecord, endpoints: readonly Placed[]): PortBinding[] {
+    return sandbox.request.ports.length === 0 ? [] : this.#bindings(sandbox, this.#targets(endpoints))
+  }
+
+  #bindings({ id, request }: SandboxRecord, targets: Targets): PortBinding[] {
+    return [...this.#c.ports.of(id), ...routedBindings(this.#wanted(request.ports, targets), targets.families)]
   }
 
   /** What the firewall leads to the endpoints. */
   published(sandbox: SandboxRecord, endpoints: readonly Placed[]): PublishedPort[] {
-    const bindings = this.bindings(sandbox, endpoints)
-    if (bindings.length === 0) return []
+    if (sandbox.request.ports.length === 0) return []
     const targets = this.#targets(endpoints)
-    const families = this.#families(targets)
-    return bindings.flatMap((binding) => {
-      if (isRelayed(binding, families)) return []
+    return this.#bindings(sandbox, targets).flatMap((binding) => {
+      if (isRelayed(binding, targets.families)) return []
       const address = isIPv6(binding.hostIp) ? targets.v6?.endpoint.ipv6 : targets.v4?.endpoint.ipv4
       return address ? [toPublished(binding, address)] : []
     })
@@ -116,9 +115,8 @@ export class Publishing {
 
   /** What the firewall cannot lead there, or does not because of its address: this process passes it on. */
   relay(sandboxId: string, endpoints: readonly Placed[]): void {
-    const targets = this.#targets(endpoints)
-    const families = this.#families(targets)
-    const address = targets.v4?.endpoint.ipv4 ?? targets.v6?.endpoint.ipv6
+    const { v4, v6, families } = this.#targets(endpoints)
+    const address = v4?.endpoint.ipv4 ?? v6?.endpoint.ipv6
     this.#c.ports.relay(sandboxId, (binding) =>
       address !== undefined && isListenedOn(binding, families) ? { address, port: binding.containerPort } : undefined,
     )
