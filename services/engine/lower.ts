@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Bus } from '../../shared/bus/index.ts'
+import { isAway, type Bus } from '../../shared/bus/index.ts'
 import {
   cgroupContract,
   execContract,
@@ -20,15 +20,6 @@ export type LowerService = (typeof LOWER_SERVICES)[number]
 
 /** How long a service that is being restarted is waited for. */
 const PATIENCE_MS = 10_000
-
-/**
- * Nobody took the request: it could not be sent, or the service was draining. An `unavailable` that a service answers (a driver that
- * cannot run) and a time-out are final.
- */
-const isAway = (error: unknown): boolean =>
-  isKind(error, 'unavailable') &&
-  error.details?.['timeout'] !== true &&
-  (error.cause !== undefined || error.details?.['draining'] === true)
 
 /**
  * Clients of the services below. Every verb is idempotent, so a request that found nobody is sent again until the service is

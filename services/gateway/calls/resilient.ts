@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isAway } from '../../../shared/bus/index.ts'
 import type { CallOptions, Client, Contract, Health } from '../../../shared/contracts/index.ts'
-import { isKind, unavailable } from '../../../shared/errors/index.ts'
+import { unavailable } from '../../../shared/errors/index.ts'
 
 /**
  * Makes the restart of a service hardly noticeable. Verbs are idempotent and ids are chosen by the caller; each call has an id, too, by
@@ -68,12 +69,6 @@ async function call(send: () => Promise<unknown>, health: AskHealth, patience: P
     await delay(pause)
   }
 }
-
-/** Nobody took the request: the bus found no responder, could not send, or the service was draining. */
-const isAway = (error: unknown): boolean =>
-  isKind(error, 'unavailable') &&
-  error.details?.['timeout'] !== true &&
-  (error.cause !== undefined || error.details?.['draining'] === true)
 
 const LOST = Symbol('the service that had the call is no more')
 
